@@ -1,0 +1,3 @@
+"""medkd: knowledge distillation in medical imaging, taught and reproduced."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Parameters, notebook factory, runner, recorder, grading and report."""

@@ -1,0 +1,1 @@
+"""Manifest → cases → splits → arrays → loaders."""

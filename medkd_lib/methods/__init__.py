@@ -1,0 +1,1 @@
+"""One paper per file: which network sees what, in one readable ``update(batch)``."""

@@ -1,0 +1,1 @@
+"""Patient → scanner → files on disk: the synthetic twin of a manifest."""
