@@ -1,0 +1,149 @@
+"""Splits by patient, made once, hashed and checked: leakage raises an error, it cannot happen."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from medkd_lib.data.index import Case
+from medkd_lib.data.manifest import Manifest
+
+
+class LeakageError(ValueError):
+    """A patient, or a declared overlap of datasets, stands on two sides of a split."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Named, disjoint parts (``train``, ``val``, ``test``, …) as sorted case ids."""
+
+    dataset: str
+    seed: int
+    parts: Mapping[str, tuple[str, ...]]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (first 16 hex digits) of the dataset and the case ids of every part."""
+        text = json.dumps([self.dataset, {k: list(v) for k, v in sorted(self.parts.items())}])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def of(self, part: str, cases: Sequence[Case]) -> list[Case]:
+        """Return the cases of one part, in the split's order."""
+        by_id = {c.id: c for c in cases}
+        return [by_id[i] for i in self.parts[part]]
+
+
+def split_by_patient(
+    cases: Sequence[Case], fractions: Mapping[str, float], seed: int, *, keep_test: bool = True
+) -> Split:
+    """Divide cases into parts by patient, classes balanced as well as whole patients allow.
+
+    Args:
+        cases: labelled cases of one dataset.
+        fractions: part name → share of the cases that have no official test place; sums to 1.
+        seed: of the shuffling of patients.
+        keep_test: cases whose official split is ``test`` become the part ``test`` untouched.
+
+    Raises:
+        ValueError: fractions do not sum to 1, or there are fewer patients than parts need.
+        LeakageError: the official test patients also appear among the others.
+    """
+    if abs(sum(fractions.values()) - 1) > 1e-9:
+        raise ValueError(f"fractions sum to {sum(fractions.values())}, expected 1: {fractions}")
+    official = [c for c in cases if keep_test and c.split == "test"]
+    rest = [c for c in cases if not (keep_test and c.split == "test")]
+    parts = {
+        name: tuple(sorted(c.id for c in members))
+        for name, members in _divide(rest, fractions, seed).items()
+    }
+    if official:
+        parts["test"] = tuple(sorted(c.id for c in official))
+    split = Split(cases[0].dataset, seed, parts)
+    check_disjoint(split, cases)
+    return split
+
+
+def _divide(
+    cases: Sequence[Case], fractions: Mapping[str, float], seed: int, folds: int = 20
+) -> dict[str, list[Case]]:
+    """Deal 20 stratified patient folds out to the parts, nearest to the wanted shares."""
+    patients = len({c.patient for c in cases})
+    folds = min(folds, patients, min(np.bincount([c.label or 0 for c in cases]).tolist() or [0]))
+    if folds < len(fractions):
+        raise ValueError(
+            f"{patients} patients are too few for the parts {list(fractions)}: make "
+            "or get more patients"
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    labels = [c.label or 0 for c in cases]
+    groups = [c.patient for c in cases]
+    pieces = [test for _, test in splitter.split(np.zeros(len(cases)), labels, groups)]
+    edges = np.round(np.cumsum(list(fractions.values())) * folds).astype(int)
+    starts = np.concatenate([[0], edges[:-1]])
+    divided = {}
+    for name, start, end in zip(fractions, starts, edges, strict=True):
+        rows = np.concatenate(pieces[start:end]) if end > start else np.array([], int)
+        divided[name] = [cases[i] for i in rows]
+        if not divided[name]:
+            raise ValueError(
+                f"part {name!r} ({fractions[name]:.0%}) would be empty with "
+                f"{patients} patients: make or get more patients"
+            )
+    return divided
+
+
+def check_disjoint(split: Split, cases: Sequence[Case]) -> None:
+    """Raise `LeakageError` if a patient (or a case) stands in two parts of the split."""
+    patient_of = {c.id: c.patient for c in cases}
+    seen: dict[str, str] = {}
+    for part, ids in split.parts.items():
+        for patient in {patient_of[i] for i in ids}:
+            if patient in seen:
+                raise LeakageError(
+                    f"{split.dataset}: patient {patient} is in {seen[patient]!r} "
+                    f"and in {part!r}; split by patient, not by image"
+                )
+            seen[patient] = part
+
+
+def check_overlaps(train: Sequence[Manifest], test: Sequence[Manifest]) -> None:
+    """Raise `LeakageError` if a training dataset shares patients with a test dataset."""
+    for a in train:
+        for b in test:
+            declared = [o for o in a.overlaps if o.id == b.id] + [
+                o for o in b.overlaps if o.id == a.id
+            ]
+            if a.id != b.id and declared:
+                raise LeakageError(
+                    f"{a.id} (training) and {b.id} (test) share patients: {declared[0].evidence}"
+                )
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write a split with its hash as JSON."""
+    content = {
+        "dataset": split.dataset,
+        "seed": split.seed,
+        "hash": split.hash,
+        "parts": {k: list(v) for k, v in split.parts.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_split(path: Path) -> Split:
+    """Read a split and verify its hash; raises ValueError if the file was edited by hand."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    split = Split(
+        content["dataset"], content["seed"], {k: tuple(v) for k, v in content["parts"].items()}
+    )
+    if split.hash != content["hash"]:
+        raise ValueError(
+            f"{path}: hash {content['hash']} stated, {split.hash} found; the split "
+            "was changed after it was written: make it anew"
+        )
+    return split
