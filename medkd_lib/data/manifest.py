@@ -201,7 +201,8 @@ class Phantom(Strict):
 
     maker: str
     patients: int
-    difficulties: list[str] = []
+    difficulties: list[str]
+    default_difficulty: str
     note: str | None = None
 
 

@@ -40,11 +40,12 @@ class FrozenTeacher(nn.Module):
 class Method(ABC):
     """One way to train: named networks and optimizers, and one step in plain sight.
 
-    Subclasses fill ``networks`` and ``optimizers`` in ``__init__`` and write `update`.
+    Subclasses fill ``networks``, ``optimizers`` and ``schedules`` in ``__init__`` and write `update`.
     """
 
     networks: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
+    schedules: dict[str, torch.optim.lr_scheduler.LRScheduler]
     fabric: Fabric
 
     def setup(self, fabric: Fabric) -> None:
@@ -81,6 +82,7 @@ class Method(ABC):
         return {
             "networks": {k: bare(n).state_dict() for k, n in self.networks.items()},
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+            "schedules": {k: s.state_dict() for k, s in self.schedules.items()},
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -91,9 +93,23 @@ class Method(ABC):
             bare(network).load_state_dict(state["networks"][name])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        torch.set_rng_state(state["rng"])
+        for name, schedule in self.schedules.items():
+            schedule.load_state_dict(state["schedules"][name])
+        torch.set_rng_state(state["rng"].cpu())
         if state["rng_cuda"]:
             torch.cuda.set_rng_state_all(state["rng_cuda"])
+
+
+def adam_with_cosine(
+    network: nn.Module, learning_rate: float, steps: int
+) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LRScheduler]:
+    """Return Adam and a half-cosine from ``learning_rate`` to 0 over ``steps`` updates.
+
+    With a constant rate the last weights of a small batch-normed network jump from step to step;
+    the decay makes one final measurement mean something without choosing among checkpoints.
+    """
+    adam = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
 
 
 def bare(network: nn.Module) -> nn.Module:

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from medkd_lib.data.augment import augment
 from medkd_lib.data.batches import Batch
 from medkd_lib.distill.logits import hinton_kd
-from medkd_lib.methods.base import FrozenTeacher, Losses, Method, bare
+from medkd_lib.methods.base import FrozenTeacher, Losses, Method, adam_with_cosine, bare
 
 TeacherControl = Literal["none", "shuffled", "train_mode"]
 
@@ -28,7 +29,8 @@ class HintonKD(Method):
         teacher: the trained teacher; never updated.
         temperature: $T > 0$.
         alpha: weight of the distillation term, 0…1.
-        learning_rate: of Adam.
+        learning_rate: of Adam, at the start of a half-cosine.
+        steps: planned updates, the length of that half-cosine.
         scale_t2: keep the factor $T^2$ (the control drops it).
         control: ``shuffled`` gives every image the teacher's answer to another image of the
             batch; ``train_mode`` leaves the guard off, so batch norm uses (and changes) batch
@@ -43,20 +45,23 @@ class HintonKD(Method):
         temperature: float,
         alpha: float,
         learning_rate: float,
+        steps: int,
         scale_t2: bool = True,
         control: TeacherControl = "none",
     ) -> None:
         guarded = teacher.train() if control == "train_mode" else FrozenTeacher(teacher)
         self.networks = {"student": student, "teacher": guarded}
-        self.optimizers = {"adam": torch.optim.Adam(student.parameters(), lr=learning_rate)}
+        adam, cosine = adam_with_cosine(student, learning_rate, steps)
+        self.optimizers, self.schedules = {"adam": adam}, {"cosine": cosine}
         self.temperature, self.alpha = temperature, alpha
         self.scale_t2, self.control = scale_t2, control
 
     def update(self, batch: Batch) -> Losses:
         """One step on ``images``, ``labels`` and the mask ``labelled``."""
-        student_logits = self.networks["student"](batch["images"])
+        images = augment(batch["images"])
+        student_logits = self.networks["student"](images)
         with torch.no_grad(), self.fabric.autocast():
-            teacher_logits = self.networks["teacher"](batch["images"])
+            teacher_logits = self.networks["teacher"](images)
         if self.control == "shuffled":
             # A roll by one is a permutation without fixed point: nobody keeps his own answer.
             teacher_logits = teacher_logits.roll(1, dims=0)
@@ -68,6 +73,7 @@ class HintonKD(Method):
         self.optimizers["adam"].zero_grad()
         self.fabric.backward(loss)
         self.optimizers["adam"].step()
+        self.schedules["cosine"].step()
         return {"cross_entropy": hard.detach(), "distillation": soft.detach()}
 
     def deployable(self) -> nn.Module:

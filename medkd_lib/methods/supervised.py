@@ -1,11 +1,11 @@
 """Training on labels alone: every baseline, and every teacher."""
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
+from medkd_lib.data.augment import augment
 from medkd_lib.data.batches import Batch
-from medkd_lib.methods.base import Losses, Method, bare
+from medkd_lib.methods.base import Losses, Method, adam_with_cosine, bare
 
 
 class Supervised(Method):
@@ -13,24 +13,27 @@ class Supervised(Method):
 
     Args:
         network: classifier ``(N, channels, H, W) → (N, classes)``.
-        learning_rate: of Adam.
+        learning_rate: of Adam, at the start of a half-cosine.
+        steps: planned updates, the length of that half-cosine.
         label_smoothing: share of the target spread evenly over all classes.
     """
 
     def __init__(
-        self, network: nn.Module, *, learning_rate: float, label_smoothing: float = 0.0
+        self, network: nn.Module, *, learning_rate: float, steps: int, label_smoothing: float = 0.0
     ) -> None:
         self.networks = {"student": network}
-        self.optimizers = {"adam": torch.optim.Adam(network.parameters(), lr=learning_rate)}
+        adam, cosine = adam_with_cosine(network, learning_rate, steps)
+        self.optimizers, self.schedules = {"adam": adam}, {"cosine": cosine}
         self.label_smoothing = label_smoothing
 
     def update(self, batch: Batch) -> Losses:
         """One step on ``images`` and ``labels``."""
-        logits = self.networks["student"](batch["images"])
+        logits = self.networks["student"](augment(batch["images"]))
         loss = F.cross_entropy(logits, batch["labels"], label_smoothing=self.label_smoothing)
         self.optimizers["adam"].zero_grad()
         self.fabric.backward(loss)
         self.optimizers["adam"].step()
+        self.schedules["cosine"].step()
         return {"cross_entropy": loss.detach()}
 
     def deployable(self) -> nn.Module:

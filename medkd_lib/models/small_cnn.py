@@ -8,6 +8,9 @@ from torch import Tensor, nn
 class SmallCNN(nn.Module):
     r"""Stages of (3x3 convolution, batch norm, ReLU), each halving the image; mean; linear head.
 
+    The first convolution of a stage has stride 2: on a CPU that is several times faster than
+    convolving at full size and pooling.
+
     Args:
         classes: number of logits.
         widths: channels per stage; each stage halves the side length.
@@ -27,15 +30,15 @@ class SmallCNN(nn.Module):
         before = in_channels
         for number, width in enumerate(widths, start=1):
             layers: list[nn.Module] = []
-            for _ in range(convs):
+            for stride in [2] + [1] * (convs - 1):
                 # No bias: the batch norm that follows has one.
                 layers += [
-                    nn.Conv2d(before, width, 3, padding=1, bias=False),
+                    nn.Conv2d(before, width, 3, stride, padding=1, bias=False),
                     nn.BatchNorm2d(width),
                     nn.ReLU(inplace=True),
                 ]
                 before = width
-            stages[f"stage{number}"] = nn.Sequential(*layers, nn.MaxPool2d(2))
+            stages[f"stage{number}"] = nn.Sequential(*layers)
         self.stages = nn.Sequential(stages)
         self.head = nn.Linear(before, classes)
 

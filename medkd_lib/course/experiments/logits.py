@@ -1,0 +1,246 @@
+"""Lesson 00: who learns what from whom, when labels are few, when they are many, and in controls.
+
+Patients are divided once per seed: *teacher* patients (the teacher's labels), *transfer* patients
+(the student's images, of which only some labels may be used), *val*, and the fixed *test* part. So
+the teacher never saw the transfer images, and its answers there are not remembered labels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from medkd_lib.data.batches import batches
+from medkd_lib.data.images import ImageSet, load_images
+from medkd_lib.data.index import Index
+from medkd_lib.data.split import Split, split_by_patient
+from medkd_lib.evaluate.classify import Predictions
+from medkd_lib.methods.base import Method
+from medkd_lib.methods.hinton import HintonKD, TeacherControl
+from medkd_lib.methods.supervised import Supervised
+from medkd_lib.models.small_cnn import SmallCNN
+from medkd_lib.train import Trained, fit_cached, predict
+
+FRACTIONS = {"teacher": 0.425, "transfer": 0.425, "val": 0.15}
+
+BuildMethod = Callable[[], Method]
+TeacherKind = Literal["good", "few_labels", "untrained"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes that the profile decides; everything here is part of the cache key."""
+
+    image_size: int = 64
+    teacher_widths: tuple[int, ...] = (16, 32, 64, 96)
+    teacher_convs: int = 1
+    student_widths: tuple[int, ...] = (8, 16, 32)
+    teacher_steps: int = 1500
+    student_steps: int = 800
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    few_per_class: int = 20
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train the student.
+
+    ``labels`` few: ``few_per_class`` labelled transfer images, the others unlabelled; many: all
+    labelled. ``teacher`` None trains on labels alone. ``pseudo`` replaces the teacher's soft
+    answers by its most probable class.
+    """
+
+    labels: Literal["few", "many"] = "few"
+    teacher: TeacherKind | None = None
+    smoothing: float = 0.0
+    pseudo: bool = False
+    scale_t2: bool = True
+    control: TeacherControl = "none"
+
+
+ARMS: dict[str, Arm] = {
+    "few_alone": Arm(),
+    "few_smooth": Arm(smoothing=0.1),
+    "few_pseudo": Arm(teacher="good", pseudo=True),
+    "few_kd": Arm(teacher="good"),
+    "few_kd_no_t2": Arm(teacher="good", scale_t2=False),
+    "few_kd_shuffled": Arm(teacher="good", control="shuffled"),
+    "few_kd_untrained": Arm(teacher="untrained"),
+    "few_kd_bad_teacher": Arm(teacher="few_labels"),
+    "few_kd_train_mode": Arm(teacher="good", control="train_mode"),
+    "many_alone": Arm(labels="many"),
+    "many_smooth": Arm(labels="many", smoothing=0.1),
+    "many_kd": Arm(labels="many", teacher="good"),
+    "many_kd_bad_teacher": Arm(labels="many", teacher="few_labels"),
+}
+TEACHERS: dict[str, TeacherKind] = {"teacher": "good", "bad_teacher": "few_labels"}
+
+
+@dataclass
+class Study:
+    """A dataset divided for one seed, and the trainings on it."""
+
+    index: Index
+    budget: Budget
+    seed: int
+    fabric: Fabric
+    temperature: float = 4.0
+    alpha: float = 0.9
+    max_steps: int = 0
+
+    def __post_init__(self) -> None:
+        self.split: Split = split_by_patient(self.index.cases, FRACTIONS, self.seed)
+        self.channels = 3 if "fundus" in self.index.manifest.modality else 1
+        labels = self.index.manifest.labels
+        self.class_names = labels.names if labels else []
+        self.parts: dict[str, ImageSet] = {
+            part: load_images(
+                self.split.of(part, self.index.cases),
+                self.budget.image_size,
+                channels=self.channels,
+            )
+            for part in self.split.parts
+        }
+        self.labelled = self._few(self.parts["transfer"])
+
+    def _few(self, images: ImageSet) -> Tensor:
+        """Return the mask of the labelled few, the same number of each class, drawn by seed."""
+        generator = torch.Generator().manual_seed(self.seed)
+        mask = torch.zeros(len(images))
+        for label in range(len(self.class_names)):
+            rows = (images.labels == label).nonzero().flatten()
+            order = torch.randperm(len(rows), generator=generator)
+            mask[rows[order[: self.budget.few_per_class]]] = 1
+        return mask
+
+    def network(self, role: Literal["teacher", "student"]) -> SmallCNN:
+        """Return an untrained network of the role's size."""
+        b = self.budget
+        widths, convs = (
+            (b.teacher_widths, b.teacher_convs) if role == "teacher" else (b.student_widths, 1)
+        )
+        return SmallCNN(len(self.class_names), widths, convs, self.channels)
+
+    def teacher(self, kind: TeacherKind = "good", *, progress: bool = False) -> Trained:
+        """Train the teacher on its own patients (cached); ``few_labels`` gives it few of them."""
+        images = self.parts["teacher"]
+        rows = torch.arange(len(images))
+        if kind == "few_labels":
+            rows = self._few(images).nonzero().flatten()
+        steps = 0 if kind == "untrained" else self.budget.teacher_steps
+        return self._supervised("teacher", images.rows(rows), steps, 0.0, progress)
+
+    def train(self, arm: str, *, progress: bool = False) -> Trained:
+        """Train the student of the named arm (cached)."""
+        return self.train_arm(ARMS[arm], arm if progress else "")
+
+    def train_arm(self, arm: Arm, progress: str = "") -> Trained:
+        """Train the student as the arm says (cached)."""
+        images = self.parts["transfer"]
+        labelled = self.labelled if arm.labels == "few" else torch.ones(len(images))
+        if arm.teacher is None:
+            own = images.rows(labelled.nonzero().flatten())
+            return self._supervised(
+                "student", own, self.budget.student_steps, arm.smoothing, bool(progress)
+            )
+        teacher = self.teacher(arm.teacher).network
+        if arm.pseudo:
+            guesses = predict(teacher, images.floats()).argmax(1)
+            own = replace(
+                images,
+                labels=torch.where(labelled.bool(), images.labels, guesses),
+                fingerprint=f"{images.fingerprint}-pseudo-{guesses.tolist()}",
+            )
+            return self._supervised("student", own, self.budget.student_steps, 0.0, bool(progress))
+        tensors = {"images": images.floats(), "labels": images.labels, "labelled": labelled}
+        steps = self._steps(self.budget.student_steps)
+
+        def build() -> Method:
+            return HintonKD(
+                self.network("student"),
+                teacher,
+                temperature=self.temperature,
+                alpha=self.alpha,
+                learning_rate=self.budget.learning_rate,
+                steps=self.budget.student_steps,
+                scale_t2=arm.scale_t2,
+                control=arm.control,
+            )
+
+        inputs = {
+            "arm": asdict(arm),
+            "temperature": self.temperature,
+            "alpha": self.alpha,
+            "images": images.fingerprint,
+            "labelled": labelled.tolist(),
+        }
+        return self._fit(build, tensors, steps, inputs, progress)
+
+    def _supervised(
+        self,
+        role: Literal["teacher", "student"],
+        images: ImageSet,
+        steps: int,
+        smoothing: float,
+        progress: bool,
+    ) -> Trained:
+        tensors = {"images": images.floats(), "labels": images.labels}
+        planned = max(steps, 1)
+
+        def build() -> Method:
+            return Supervised(
+                self.network(role),
+                learning_rate=self.budget.learning_rate,
+                steps=planned,
+                label_smoothing=smoothing,
+            )
+
+        inputs: dict[str, object] = {
+            "role": role,
+            "smoothing": smoothing,
+            "images": images.fingerprint,
+        }
+        return self._fit(build, tensors, self._steps(steps), inputs, role if progress else "")
+
+    def _fit(
+        self,
+        build: BuildMethod,
+        tensors: dict[str, Tensor],
+        steps: int,
+        inputs: dict[str, object],
+        progress: str,
+    ) -> Trained:
+        inputs |= {"teacher_images": self.parts["teacher"].fingerprint, "max_steps": self.max_steps}
+        inputs |= {"split": self.split.hash, "seed": self.seed, "budget": asdict(self.budget)}
+        return fit_cached(
+            build,
+            lambda start: batches(tensors, self.budget.batch_size, self.seed, start=start),
+            steps,
+            self.fabric,
+            inputs=inputs,
+            progress=progress,
+        )
+
+    def _steps(self, planned: int) -> int:
+        return min(planned, self.max_steps) if self.max_steps else planned
+
+    def predictions(self, network: nn.Module, part: str = "test") -> Predictions:
+        """Return the network's probabilities on one part of the split."""
+        images = self.parts[part]
+        logits = predict(network, images.floats())
+        return Predictions.from_logits(logits.numpy(), images.labels.numpy(), images.patients)
+
+
+def run_arm(study: Study, arm: str) -> Predictions:
+    """Train one declared arm (or teacher) and return its test predictions."""
+    trained = study.teacher(TEACHERS[arm]) if arm in TEACHERS else study.train(arm)
+    return study.predictions(trained.network)
+
+
+def arm_names() -> Sequence[str]:
+    """Return every arm a grid may declare."""
+    return [*TEACHERS, *ARMS]

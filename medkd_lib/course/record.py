@@ -1,0 +1,165 @@
+"""``medkd record NN``: run the declared grid, resumable run by run, and write the small tables.
+
+Each run is one JSON file in the medkd home, keyed by everything it depends on; the committed tables
+are made from those files alone:
+
+- ``runs.csv``: one row per (setting, arm, seed) with its measures and, as hex, which test cases
+  were right (so that every contrast can be recomputed from the table);
+- ``cases.csv``: the test cases and their patients;
+- ``contrasts.csv``: the declared contrasts with interval, p and Holm's p.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from medkd_lib.course.experiments import logits
+from medkd_lib.course.grid import Grid, Setting
+from medkd_lib.course.result import write_atomic
+from medkd_lib.course.tables import RunRow, write_tables
+from medkd_lib.data.index import index
+from medkd_lib.data.manifest import load_manifest
+from medkd_lib.data.store import key_of
+from medkd_lib.evaluate.classify import measures
+from medkd_lib.fingerprint import code_hash, folder_fingerprint
+from medkd_lib.home import medkd_home
+
+# The rooms whose code decides a recorded number.
+RECORDED_ROOMS = (
+    "data",
+    "models",
+    "distill",
+    "methods",
+    "train.py",
+    "phantom",
+    "course/experiments",
+    "evaluate/classify.py",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One cell of the grid."""
+
+    lesson: str
+    setting: Setting
+    root: str
+    arm: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """File of this run in the medkd home; its name depends on code, data and cell."""
+        key = key_of(
+            setting=self.setting.model_dump(),
+            data=folder_fingerprint(Path(self.root)),
+            arm=self.arm,
+            seed=self.seed,
+            code=code_hash(RECORDED_ROOMS),
+            budget=dataclasses.asdict(logits.Budget()),
+            torch=torch.__version__,
+        )
+        return medkd_home() / "recorded" / self.lesson / f"{key}.json"
+
+
+def record(
+    grid: Grid,
+    out: Path,
+    *,
+    arms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    settings: Sequence[str] = (),
+    jobs: int = 1,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Run what is missing of the grid and write the tables into ``out``.
+
+    Args:
+        grid: the declared grid.
+        out: folder of the committed tables.
+        arms: only these arms; empty means all declared.
+        seeds: only these seeds.
+        settings: only these settings.
+        jobs: processes side by side, each on one thread.
+        tell: called with one line per finished run.
+
+    Raises:
+        ValueError: an arm, seed or setting that the grid does not declare.
+    """
+    chosen = _chosen(grid, arms, seeds, settings)
+    todo = [job for job in chosen if not job.path.is_file()]
+    tell(f"{len(chosen)} runs declared here, {len(chosen) - len(todo)} done before")
+    # Teachers first: the students of a seed then find them in the cache instead of racing.
+    first = [j for j in todo if j.arm in logits.TEACHERS]
+    for group in (first, [j for j in todo if j not in first]):
+        for count, job in enumerate(_finished(group, jobs), start=1):
+            tell(f"{count}/{len(group)} {job.setting.id} {job.arm} seed {job.seed}")
+    rows = [_read(job) for job in _chosen(grid, (), (), ()) if job.path.is_file()]
+    write_tables(grid, rows, out)
+
+
+def _chosen(
+    grid: Grid, arms: Sequence[str], seeds: Sequence[int], settings: Sequence[str]
+) -> list[Job]:
+    known = [s.id for s in grid.settings]
+    unknown = ({*arms} - {*grid.arms}, {*seeds} - {*grid.seeds}, {*settings} - {*known})
+    if any(unknown):
+        raise ValueError(
+            f"not in the declared grid: {[sorted(map(str, u)) for u in unknown if u]}"
+            f"; it has arms {grid.arms}, seeds {grid.seeds}, settings {known}"
+        )
+    wanted = [s for s in grid.settings if s.id in (settings or known)]
+    roots = {s.id: str(s.root()) for s in wanted}
+    return [
+        Job(grid.lesson, s, roots[s.id], arm, seed)
+        for s in wanted
+        for seed in seeds or grid.seeds
+        for arm in arms or grid.arms
+    ]
+
+
+def _finished(group: Sequence[Job], jobs: int) -> Iterator[Job]:
+    if jobs == 1:
+        for job in group:
+            yield run_job(job)
+        return
+    # spawn: a forked child would inherit torch's thread pools in an undefined state.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run_job, job) for job in group]):
+            yield future.result()
+
+
+def run_job(job: Job) -> Job:
+    """Run one cell and keep its result."""
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    found = index(load_manifest(job.setting.dataset), Path(job.root))
+    study = logits.Study(found, logits.Budget(), job.seed, Fabric(accelerator="cpu", devices=1))
+    predictions = logits.run_arm(study, job.arm)
+    row = RunRow(
+        setting=job.setting.id,
+        arm=job.arm,
+        seed=job.seed,
+        split=study.split.hash,
+        code=code_hash(RECORDED_ROOMS),
+        seconds=round(time.perf_counter() - began, 2),
+        measures={k: round(v, 6) for k, v in measures(predictions).items()},
+        correct=np.packbits(predictions.correct).tobytes().hex(),
+        cases=list(study.split.parts["test"]),
+        patients=list(predictions.patients),
+    )
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(job.path, json.dumps(dataclasses.asdict(row)))
+    return job
+
+
+def _read(job: Job) -> RunRow:
+    return RunRow(**json.loads(job.path.read_text(encoding="utf-8")))

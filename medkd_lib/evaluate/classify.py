@@ -1,0 +1,98 @@
+"""How good, and how honest, a classifier's probabilities are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities for labelled cases of known patients.
+
+    Shapes:
+        probabilities: ``(N, C)``, rows sum to 1; labels: ``(N,)``; patients: N names.
+    """
+
+    probabilities: Floats
+    labels: Ints
+    patients: tuple[str, ...]
+
+    @classmethod
+    def from_logits(
+        cls, logits: NDArray[np.floating], labels: NDArray[np.integer], patients: tuple[str, ...]
+    ) -> "Predictions":
+        """Return softmax probabilities of the logits."""
+        shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+        exp = np.exp(shifted)
+        return cls(exp / exp.sum(1, keepdims=True), labels.astype(np.int64), patients)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is the label, per case."""
+        return np.asarray(self.probabilities.argmax(1) == self.labels)
+
+
+def accuracy(p: Predictions) -> float:
+    """Return the share of cases whose most probable class is right."""
+    return float(p.correct.mean())
+
+
+def auc_macro(p: Predictions) -> float:
+    """Return the one-against-rest area under the ROC curve, averaged over classes."""
+    if p.probabilities.shape[1] == 2:
+        return float(roc_auc_score(p.labels, p.probabilities[:, 1]))
+    return float(roc_auc_score(p.labels, p.probabilities, multi_class="ovr", average="macro"))
+
+
+def negative_log_likelihood(p: Predictions) -> float:
+    """Return the mean of -log p(label), probabilities floored at 1e-12."""
+    chosen = p.probabilities[np.arange(len(p.labels)), p.labels]
+    return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+
+@dataclass(frozen=True)
+class ReliabilityBins:
+    """Cases grouped by confidence: mean confidence, accuracy and count of each bin in use."""
+
+    confidence: Floats
+    accuracy: Floats
+    count: Ints
+
+
+def reliability(p: Predictions, bins: int = 10) -> ReliabilityBins:
+    """Group cases by their top probability into equal-width bins; empty bins are left out."""
+    top = p.probabilities.max(1)
+    place = np.minimum((top * bins).astype(int), bins - 1)
+    used = np.unique(place)
+    return ReliabilityBins(
+        confidence=np.array([top[place == b].mean() for b in used]),
+        accuracy=np.array([p.correct[place == b].mean() for b in used]),
+        count=np.array([(place == b).sum() for b in used], dtype=np.int64),
+    )
+
+
+def expected_calibration_error(p: Predictions, bins: int = 10) -> float:
+    r"""Return the expected calibration error.
+
+    $$\mathrm{ECE}=\sum_b \frac{n_b}{N}\,\lvert\mathrm{acc}_b-\mathrm{conf}_b\rvert$$
+
+    Source: Naeini et al. 2015; Guo et al. 2017. It depends on the bins and is biased upwards for
+    few cases: compare arms on the same cases only.
+    """
+    r = reliability(p, bins)
+    return float((r.count * np.abs(r.accuracy - r.confidence)).sum() / len(p.labels))
+
+
+def measures(p: Predictions) -> dict[str, float]:
+    """Return every measure of a result table by its name."""
+    return {
+        "accuracy": accuracy(p),
+        "auc_macro": auc_macro(p),
+        "nll": negative_log_likelihood(p),
+        "ece": expected_calibration_error(p),
+    }

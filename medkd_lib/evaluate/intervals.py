@@ -1,0 +1,127 @@
+"""Intervals that respect patients, and paired contrasts over seeds with Holm's correction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+
+
+def patient_bootstrap(
+    values: NDArray[np.generic], patients: Sequence[str], *, draws: int = 2000, seed: int = 0
+) -> Interval:
+    """Return the 95 % percentile interval of the mean when whole patients are redrawn.
+
+    Args:
+        values: one number per case, for example 0/1 correct.
+        patients: patient of each case; films of one patient are drawn together.
+        draws: bootstrap samples.
+        seed: of the drawing.
+    """
+    sums, counts = _per_patient(np.asarray(values, float)[None], patients)
+    means = _redrawn_means(sums, counts, draws, np.random.default_rng(seed))
+    return _percentiles(means)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Mean paired difference between two arms, with its interval and p-value."""
+
+    name: str
+    difference: float
+    interval: Interval
+    p: float
+    seeds: int
+    cases: int
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``undecided``, by the interval alone (see `holm` for p)."""
+        if self.interval[0] > 0:
+            return "better"
+        return "worse" if self.interval[1] < 0 else "undecided"
+
+
+def paired_contrast(
+    name: str,
+    arm: NDArray[np.generic],
+    rival: NDArray[np.generic],
+    patients: Sequence[str],
+    *,
+    draws: int = 4000,
+    seed: int = 0,
+) -> Contrast:
+    """Compare two arms on the same cases and seeds.
+
+    Shapes:
+        arm, rival: ``(seeds, cases)``, for example 0/1 correct.
+
+    The 95 % interval redraws seeds and patients, so it speaks of new trainings *and* new
+    patients. The p-value is the paired t-test over seeds: it speaks of new trainings only.
+
+    Raises:
+        ValueError: shapes differ, or fewer than two seeds.
+    """
+    a, b = np.asarray(arm, float), np.asarray(rival, float)
+    if a.shape != b.shape or a.ndim != 2 or a.shape[1] != len(patients):
+        raise ValueError(
+            f"{name}: expected two (seeds, {len(patients)}) arrays, found {a.shape} and {b.shape}"
+        )
+    if len(a) < 2:
+        raise ValueError(f"{name}: a contrast over seeds needs at least two, found {len(a)}")
+    difference = a - b
+    rng = np.random.default_rng(seed)
+    sums, counts = _per_patient(difference, patients)
+    chosen = rng.integers(len(a), size=(draws, len(a)))
+    share = np.stack([np.bincount(row, minlength=len(a)) for row in chosen]) / len(a)
+    means = _redrawn_means(share @ sums, counts, draws, rng)
+    per_seed = difference.mean(1)
+    # Equal differences in every seed have no variance: the t-test is undefined there.
+    p = 1.0 if np.allclose(per_seed, per_seed[0]) else float(stats.ttest_1samp(per_seed, 0).pvalue)
+    return Contrast(name, float(difference.mean()), _percentiles(means), p, *a.shape)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Return Holm-adjusted p-values (step-down; family-wise error).
+
+    Source: Holm 1979. The k-th smallest of m p-values is multiplied by m - k + 1, kept rising.
+    """
+    ordered = sorted(p_values.items(), key=lambda item: item[1])
+    adjusted, highest = {}, 0.0
+    for rank, (name, p) in enumerate(ordered):
+        highest = max(highest, min(1.0, p * (len(ordered) - rank)))
+        adjusted[name] = highest
+    return {name: adjusted[name] for name in p_values}
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """Return the 95 % t-interval of the mean over seeds (the value itself if there is one)."""
+    v = np.asarray(values, float)
+    if len(v) < 2:
+        return float(v[0]), float(v[0])
+    half = stats.t.ppf(0.975, len(v) - 1) * v.std(ddof=1) / np.sqrt(len(v))
+    return float(v.mean() - half), float(v.mean() + half)
+
+
+def _per_patient(values: Floats, patients: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return sums ``(rows, P)`` and case counts ``(P,)`` per patient."""
+    _, place = np.unique(np.asarray(patients), return_inverse=True)
+    counts = np.bincount(place).astype(float)
+    sums = np.stack([np.bincount(place, weights=row) for row in values])
+    return sums, counts
+
+
+def _redrawn_means(sums: Floats, counts: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """Mean over cases in each of ``draws`` samples of patients; ``sums`` has 1 or draws rows."""
+    patients = len(counts)
+    weights = rng.multinomial(patients, np.full(patients, 1 / patients), size=draws).astype(float)
+    return np.asarray((weights * sums).sum(1) / (weights @ counts))
+
+
+def _percentiles(means: Floats) -> Interval:
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
