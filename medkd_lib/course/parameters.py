@@ -85,7 +85,7 @@ def validate(
         if name not in known:
             raise ParameterError(_unknown(name, list(known)))
     return {
-        name: check_value(p, given[name] if name in given else p.default, caller)
+        name: check_value(p, given.get(name, p.default), caller)
         for name, p in known.items()
     }
 

@@ -7,6 +7,7 @@ what was really set, so the same notebook is safe under ``medkd run``, bare pape
 import ast
 import os
 import platform
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -28,10 +29,7 @@ class Config(SimpleNamespace):
     max_steps: int
     device: str
     truncated: bool
-
-    def steps(self, planned: int) -> int:
-        """Return the number of training steps: the planned one, cut by ``max_steps`` if set."""
-        return min(planned, self.max_steps) if self.max_steps else planned
+    started: float
 
 
 def resolve(
@@ -59,6 +57,7 @@ def resolve(
     values |= {name: value for name, value in chosen.items() if name not in overridden}
     config = Config(**values)
     config.device = _device(str(values.get("device", "auto")))
+    config.started = time.perf_counter()
     config.truncated = bool(values.get("max_steps"))
     if config.profile != "paper":
         # Small networks on busy cores run many times faster on one thread than on two.

@@ -68,7 +68,14 @@ def batches(
     """Return an endless loader over in-memory tensors, beginning at step ``start``."""
     data = TensorDictDataset(tensors)
     sampler = SeededBatches(len(data), batch_size, seed, start)
-    return DataLoader(data, batch_sampler=sampler, collate_fn=_as_it_is)  # type: ignore[arg-type]
+    return DataLoader(
+        data,
+        batch_sampler=sampler,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        # Its own generator: an iterator draws a base seed, and drawing it from the global one
+        # would make a resumed training differ from an uninterrupted one.
+        generator=torch.Generator().manual_seed(seed),
+    )
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -7,8 +7,11 @@ arguments ``reduction`` and ``scale_t2`` reproduce those that differ by a factor
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 
 Reduction = Literal["batchmean", "mean", "sum", "none"]
@@ -50,6 +53,25 @@ def hinton_kd(
     pointwise = log_p_t.exp() * (log_p_t - log_p_s)
     factor = temperature**2 if scale_t2 else 1.0
     return factor * _reduce(pointwise, reduction)
+
+
+def hinton_kd_gradient(
+    student_logits: NDArray[np.floating], teacher_logits: NDArray[np.floating], temperature: float
+) -> NDArray[np.floating]:
+    r"""Return the gradient of `hinton_kd` with respect to the student's logits, in closed form.
+
+    $$\frac{\partial\mathcal L}{\partial z^s} = \frac{T}{N}\,(p^s-p^t)$$
+
+    Args:
+        student_logits: ``(N, C)``.
+        teacher_logits: ``(N, C)``.
+        temperature: $T > 0$.
+
+    Source: Hinton et al. 2015, equation 2, times the $T^2$ of `hinton_kd`, over the batch.
+    """
+    p_s = softmax(student_logits / temperature, axis=1)
+    p_t = softmax(teacher_logits / temperature, axis=1)
+    return np.asarray(temperature * (p_s - p_t) / len(p_s))
 
 
 def dkd(

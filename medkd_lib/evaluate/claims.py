@@ -7,10 +7,9 @@ missed stays in the table.
 from pathlib import Path
 from typing import Literal, Self
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
-
-from medkd_lib.evaluate.intervals import Contrast
 
 Evidence = Literal["phantom", "stand-in", "original"]
 Verdict = Literal[
@@ -31,12 +30,19 @@ class Published(BaseModel):
     primary: bool
 
 
-class Claim(BaseModel):
-    """One claim of a paper.
+class Trial(BaseModel):
+    """A recorded contrast, in one setting, whose positive difference supports a claim."""
 
-    ``contrast`` names the recorded contrast whose positive difference supports the claim;
-    ``direction`` ``none`` claims that there is no difference worth naming; a claim without a
-    contrast is not testable here and says why in ``reason``.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    setting: str
+    contrast: str
+    evidence: Evidence
+
+
+class Claim(BaseModel):
+    """One claim of a paper, with the trials that speak for or against it.
+
+    A claim without a trial is not testable here and says why in ``reason``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,16 +50,13 @@ class Claim(BaseModel):
     text: str
     place: str
     published: Published | None
-    contrast: str | None
-    evidence: Evidence | None
+    trials: list[Trial] = []
     reason: str | None = None
 
     @model_validator(mode="after")
     def _testable_or_explained(self) -> Self:
-        if self.contrast is None and not self.reason:
-            raise ValueError(f"claim {self.id}: without a contrast it needs a reason")
-        if self.contrast is not None and self.evidence is None:
-            raise ValueError(f"claim {self.id}: name the evidence of its contrast")
+        if not self.trials and not self.reason:
+            raise ValueError(f"claim {self.id}: without a trial it needs a reason")
         return self
 
 
@@ -71,19 +74,66 @@ def read_paper(path: Path) -> Paper:
     return Paper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def judge(claim: Claim, contrast: Contrast | None, p_adjusted: float | None) -> Verdict:
-    """Return the verdict on one claim.
+def judge(evidence: Evidence, verdict: str, p_adjusted: float) -> Verdict:
+    """Return the verdict on one trial of a claim.
 
-    A direction counts as supported when the interval lies above zero and the Holm-adjusted
-    p-value is below 0.05; as not supported when the interval lies below zero. *Reproduced* needs
-    the original data.
+    A direction counts as supported when the contrast is ``better`` (its interval lies above zero)
+    and its Holm-adjusted p-value is below 0.05; as not supported when it is ``worse``.
+    *Reproduced* needs the original data.
     """
-    if claim.contrast is None:
-        return "not testable here"
-    if contrast is None or p_adjusted is None:
-        return "undecided at this n"
-    if contrast.verdict == "worse":
+    if verdict == "worse":
         return "not supported"
-    if contrast.verdict == "better" and p_adjusted < 0.05:
-        return "reproduced" if claim.evidence == "original" else "direction supported"
+    if verdict == "better" and p_adjusted < 0.05:
+        return "reproduced" if evidence == "original" else "direction supported"
     return "undecided at this n"
+
+
+def ledger(paper: Paper, contrasts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per trial (or per claim that has none), measured side from ``contrasts``.
+
+    Args:
+        paper: the claims.
+        contrasts: rows of a recorded ``contrasts.csv``.
+    """
+    rows = []
+    for claim in paper.claims:
+        published = "not read"
+        if claim.published:
+            published = claim.published.text + ("" if claim.published.primary else " (second hand)")
+        row = {"claim": claim.id, "says": claim.text, "published": published}
+        if not claim.trials:
+            rows.append(
+                row
+                | {
+                    "ours": "",
+                    "evidence": "",
+                    "verdict": "not testable here",
+                    "note": claim.reason or "",
+                }
+            )
+        for trial in claim.trials:
+            rows.append(row | _measured(trial, contrasts))
+    return pd.DataFrame(rows)
+
+
+def _measured(trial: Trial, contrasts: pd.DataFrame) -> dict[str, str]:
+    found = contrasts[(contrasts.setting == trial.setting) & (contrasts.contrast == trial.contrast)]
+    place = f"{trial.setting}: {trial.contrast}"
+    if found.empty:
+        return {
+            "ours": "not recorded",
+            "evidence": trial.evidence,
+            "verdict": "undecided at this n",
+            "note": place,
+        }
+    line = found.iloc[0]
+    ours = (
+        f"{line.difference:+.3f} [{line.low:+.3f}, {line.high:+.3f}], "
+        f"{line.seeds} seeds, {line.patients} patients"
+    )
+    return {
+        "ours": ours,
+        "evidence": trial.evidence,
+        "verdict": judge(trial.evidence, str(line.verdict), float(line.p_holm)),
+        "note": place,
+    }

@@ -40,7 +40,7 @@ class FrozenTeacher(nn.Module):
 class Method(ABC):
     """One way to train: named networks and optimizers, and one step in plain sight.
 
-    Subclasses fill ``networks``, ``optimizers`` and ``schedules`` in ``__init__`` and write `update`.
+    Subclasses fill ``networks``, ``optimizers`` and ``schedules`` and write `update`.
     """
 
     networks: dict[str, nn.Module]

@@ -50,7 +50,8 @@ class Arm:
     """One way to train the student.
 
     ``labels`` few: ``few_per_class`` labelled transfer images, the others unlabelled; many: all
-    labelled. ``teacher`` None trains on labels alone. ``pseudo`` replaces the teacher's soft
+    labelled. ``teacher`` None trains on labels alone. ``transfer`` False shows the student
+    only its labelled images. ``pseudo`` replaces the teacher's soft
     answers by its most probable class.
     """
 
@@ -58,6 +59,7 @@ class Arm:
     teacher: TeacherKind | None = None
     smoothing: float = 0.0
     pseudo: bool = False
+    transfer: bool = True
     scale_t2: bool = True
     control: TeacherControl = "none"
 
@@ -67,6 +69,7 @@ ARMS: dict[str, Arm] = {
     "few_smooth": Arm(smoothing=0.1),
     "few_pseudo": Arm(teacher="good", pseudo=True),
     "few_kd": Arm(teacher="good"),
+    "few_kd_own": Arm(teacher="good", transfer=False),
     "few_kd_no_t2": Arm(teacher="good", scale_t2=False),
     "few_kd_shuffled": Arm(teacher="good", control="shuffled"),
     "few_kd_untrained": Arm(teacher="untrained"),
@@ -91,6 +94,7 @@ class Study:
     temperature: float = 4.0
     alpha: float = 0.9
     max_steps: int = 0
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         self.split: Split = split_by_patient(self.index.cases, FRACTIONS, self.seed)
@@ -145,7 +149,7 @@ class Study:
         if arm.teacher is None:
             own = images.rows(labelled.nonzero().flatten())
             return self._supervised(
-                "student", own, self.budget.student_steps, arm.smoothing, bool(progress)
+                "student", own, self.student_steps, arm.smoothing, bool(progress)
             )
         teacher = self.teacher(arm.teacher).network
         if arm.pseudo:
@@ -155,9 +159,11 @@ class Study:
                 labels=torch.where(labelled.bool(), images.labels, guesses),
                 fingerprint=f"{images.fingerprint}-pseudo-{guesses.tolist()}",
             )
-            return self._supervised("student", own, self.budget.student_steps, 0.0, bool(progress))
+            return self._supervised("student", own, self.student_steps, 0.0, bool(progress))
+        if not arm.transfer:
+            images, labelled = images.rows(labelled.nonzero().flatten()), labelled[labelled > 0]
         tensors = {"images": images.floats(), "labels": images.labels, "labelled": labelled}
-        steps = self._steps(self.budget.student_steps)
+        steps = self.steps(self.student_steps)
 
         def build() -> Method:
             return HintonKD(
@@ -166,7 +172,7 @@ class Study:
                 temperature=self.temperature,
                 alpha=self.alpha,
                 learning_rate=self.budget.learning_rate,
-                steps=self.budget.student_steps,
+                steps=self.student_steps,
                 scale_t2=arm.scale_t2,
                 control=arm.control,
             )
@@ -204,7 +210,7 @@ class Study:
             "smoothing": smoothing,
             "images": images.fingerprint,
         }
-        return self._fit(build, tensors, self._steps(steps), inputs, role if progress else "")
+        return self._fit(build, tensors, self.steps(steps), inputs, role if progress else "")
 
     def _fit(
         self,
@@ -214,7 +220,11 @@ class Study:
         inputs: dict[str, object],
         progress: str,
     ) -> Trained:
-        inputs |= {"teacher_images": self.parts["teacher"].fingerprint, "max_steps": self.max_steps}
+        inputs |= {
+            "teacher_images": self.parts["teacher"].fingerprint,
+            "max_steps": self.max_steps,
+            "epochs": self.epochs,
+        }
         inputs |= {"split": self.split.hash, "seed": self.seed, "budget": asdict(self.budget)}
         return fit_cached(
             build,
@@ -225,7 +235,16 @@ class Study:
             progress=progress,
         )
 
-    def _steps(self, planned: int) -> int:
+    @property
+    def student_steps(self) -> int:
+        """Planned updates of a student: the budget's, or ``epochs`` over the transfer images."""
+        if self.epochs is None:
+            return self.budget.student_steps
+        per_epoch = max(1, len(self.parts["transfer"]) // self.budget.batch_size)
+        return self.epochs * per_epoch
+
+    def steps(self, planned: int) -> int:
+        """Return the planned steps, cut by ``max_steps`` if that is set."""
         return min(planned, self.max_steps) if self.max_steps else planned
 
     def predictions(self, network: nn.Module, part: str = "test") -> Predictions:

@@ -1,0 +1,120 @@
+"""A lesson's recorded experiment, as the lesson reads it: arms, contrasts, verdict sentences."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from medkd_lib.course.grid import Grid, Setting, read_grid, results_folder
+from medkd_lib.course.lesson import Images
+from medkd_lib.course.resolve import Config
+from medkd_lib.course.tables import read_contrasts, read_runs
+from medkd_lib.data.manifest import load_manifest, manifest_folder
+from medkd_lib.evaluate.claims import ledger, read_paper
+
+ARM_TITLES = {
+    "teacher": "teacher",
+    "bad_teacher": "bad teacher (few labels)",
+    "few_alone": "few labels: alone",
+    "few_smooth": "few: label smoothing",
+    "few_pseudo": "few: teacher's hard answers",
+    "few_kd": "few: KD",
+    "few_kd_own": "few: KD, labelled films only",
+    "few_kd_no_t2": "few: KD, T² dropped",
+    "few_kd_shuffled": "few: KD, shuffled teacher",
+    "few_kd_untrained": "few: KD, untrained teacher",
+    "few_kd_bad_teacher": "few: KD, bad teacher",
+    "few_kd_train_mode": "few: KD, teacher in train mode",
+    "many_alone": "many labels: alone",
+    "many_smooth": "many: label smoothing",
+    "many_kd": "many: KD",
+    "many_kd_bad_teacher": "many: KD, bad teacher",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The recorded setting a reader's run belongs to; comparable if it is the same experiment."""
+
+    id: str
+    title: str
+    comparable: bool
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The committed tables and the grid they were made from."""
+
+    grid: Grid
+    runs: pd.DataFrame
+    contrasts: pd.DataFrame
+
+    @classmethod
+    def read(cls, lesson: str, folder: Path | None = None) -> "Recorded":
+        """Read ``notebooks/results/NN``."""
+        place = folder or results_folder(lesson)
+        return cls(read_grid(lesson, place), read_runs(place), read_contrasts(place))
+
+    @property
+    def arm_titles(self) -> dict[str, str]:
+        """Arm id → label, in the grid's order."""
+        return {arm: ARM_TITLES[arm] for arm in self.grid.arms}
+
+    @property
+    def questions(self) -> dict[str, str]:
+        """Contrast id → what it asks."""
+        return {c.id: c.question for c in self.grid.contrasts}
+
+    def of(self, setting: str) -> pd.DataFrame:
+        """Return the runs of one setting."""
+        return self.runs[self.runs.setting == setting]
+
+    def contrasts_of(self, setting: str) -> pd.DataFrame:
+        """Return the contrasts of one setting."""
+        return self.contrasts[self.contrasts.setting == setting]
+
+    def chance(self, setting: str) -> float:
+        """Return the accuracy of guessing among equally frequent classes."""
+        labels = load_manifest(self._setting(setting).dataset).labels
+        if labels is None:
+            raise ValueError(f"setting {setting}: its manifest has no labels")
+        return 1 / len(labels.values)
+
+    def setting_for(self, images: Images, config: Config) -> Shown:
+        """Return the recorded setting to show beside the reader's run.
+
+        A run at another profile, or on data that was never recorded, is shown beside the default
+        phantom, without a star.
+        """
+        wanted = (
+            f"{images.manifest.id}_real"
+            if images.evidence != "phantom"
+            else f"phantom_{config.difficulty}"
+        )
+        known = {s.id: s for s in self.grid.settings}
+        if wanted in known:
+            same = config.profile == "lesson" and not config.truncated
+            return Shown(wanted, known[wanted].title, same)
+        default = known["phantom_subtle"]
+        print(f"{wanted} was not recorded: shown is {default.title}, without your run")
+        return Shown(default.id, default.title, False)
+
+    def verdicts(self, setting: str) -> pd.DataFrame:
+        """Return each declared contrast as a sentence a reader can quote."""
+        rows = [
+            {"question": self.questions[c.contrast],
+             "difference": f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}]",
+             "Holm p": f"{c.p_holm:.3g}",
+             "verdict": c.verdict if c.p_holm < 0.05 else "undecided",
+             "n": f"{c.seeds} seeds, {c.patients} patients"}
+            for c in self.contrasts_of(setting).itertuples()
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def _setting(self, setting: str) -> Setting:
+        return next(s for s in self.grid.settings if s.id == setting)
+
+
+def claim_ledger(paper: str, recorded: Recorded) -> pd.DataFrame:
+    """Return a paper's claims with the recorded evidence for and against each."""
+    return ledger(read_paper(manifest_folder() / "claims" / f"{paper}.yaml"), recorded.contrasts)

@@ -1,0 +1,309 @@
+"""Grading through otter: the solution earns all, the untouched nothing, each error its price."""
+
+import csv
+import importlib.util
+import json
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from planted import PLANTED
+
+from medkd_lib.course.build import as_text, build_lesson, build_solution
+from medkd_lib.course.exercise import secret_for
+from medkd_lib.course.grade import GradeError, grade, new_key, read_key, submissions_in
+from medkd_lib.course.gradebook import Grade
+from medkd_lib.course.master import read_master
+from medkd_lib.course.otter import BundleError, make_bundle, standalone
+from medkd_lib.course.questions import checks_in, setup_source
+from medkd_lib.course.submission import SubmissionError, known_cells, read_submission
+
+MASTER = Path(__file__).parent / "masters" / "00_exercises.py"
+KEY = bytes(range(32))
+
+needs_otter = pytest.mark.skipif(
+    importlib.util.find_spec("otter") is None, reason="otter-grader is not installed"
+)
+
+SMALL = '''# %% [markdown]
+# # 01 · Small
+
+# %% tags=["exercise-setup"]
+import math
+
+# %% tags=["exercise"] exercise="q1"
+def double(x):
+    # BEGIN SOLUTION
+    return x + x
+    # END SOLUTION
+
+# %% tags=["check"] exercise="q1"
+@score.check("q1", double, points=1)
+def of_three(double):
+    """Twice three is "six" (not \\\\pi)."""
+    assert math.isclose(double(3), 6)
+
+# %% tags=["hidden-check"] exercise="q1"
+@score.hidden_check("q1", double, points=2)
+def of_any(double, secret):
+    """Twice any number."""
+    assert double(secret) == 2 * secret
+
+# %% tags=["exercise"] exercise="q2"
+three = 3  # SOLUTION
+
+# %% tags=["check"] exercise="q2"
+@score.check("q2", three, points=1)
+def is_three(three):
+    """Three is three."""
+    assert three == 3
+'''
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "01_small.py"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+def hand_in(folder: Path, master: Path, name: str, answers: dict[str, str | None]) -> Path:
+    """Write a solved notebook with some exercises answered otherwise; None deletes the cell."""
+    notebook = build_solution(master)
+    kept = []
+    for cell in notebook.cells:
+        exercise = cell.metadata.get("exercise") if cell.id.startswith("exercise-") else None
+        if exercise in answers:
+            answer = answers[exercise]
+            if answer is None:
+                continue
+            cell.source = answer
+        kept.append(cell)
+    notebook.cells = kept
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.ipynb"
+    path.write_text(as_text(notebook), encoding="utf-8")
+    return path
+
+
+def lost(row: Grade) -> set[str]:
+    return {name.split("/")[1] for name, points in row.checks.items() if points == 0}
+
+
+def by_student(rows: Iterable[Grade]) -> dict[str, Grade]:
+    return {row.student: row for row in rows}
+
+
+@pytest.mark.parametrize("wrong", [p for p in PLANTED if not p.review], ids=lambda p: p.name)
+@pytest.mark.parametrize("key", [KEY, bytes(32), b"\xff" * 32], ids=["k1", "k2", "k3"])
+def test_planted_answers_trip_their_checks_whatever_the_key(wrong, key) -> None:
+    master = read_master(MASTER)
+    setup = setup_source(master)
+    given: dict = {}
+    exec(setup, given)
+    exec(wrong.source, given)
+    tripped = set()
+    for check in checks_in(master, wrong.exercise):
+        names: dict = {}
+        exec(standalone(check, setup, secret_for(key, "00", check.exercise, check.name)), names)
+        try:
+            names[check.name](given[check.student])
+        except Exception:
+            tripped.add(check.name)
+    assert tripped == wrong.loses
+
+
+@needs_otter
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_each_planted_answer_loses_exactly_its_points(tmp_path: Path) -> None:
+    handed = tmp_path / "handed"
+    for wrong in PLANTED:
+        hand_in(handed, MASTER, wrong.name, {wrong.exercise: wrong.source})
+    rows = by_student(grade(MASTER, submissions_in(handed), KEY, tmp_path / "out", jobs=2))
+    price = {check.name: check.points for check in checks_in(read_master(MASTER))}
+    for wrong in PLANTED:
+        row = rows[wrong.name]
+        assert (wrong.name, lost(row), row.errors) == (wrong.name, wrong.loses, ())
+        assert row.total == 12.0 - sum(price[name] for name in wrong.loses)
+        assert row.review == wrong.review
+
+
+@needs_otter
+@pytest.mark.slow
+def test_trouble_costs_one_exercise_or_one_row(small: Path, tmp_path: Path) -> None:
+    handed = tmp_path / "handed"
+    hand_in(handed, small, "right", {})
+    hand_in(handed, small, "hangs", {"q1": "import time\ntime.sleep(10**6)"})
+    hand_in(handed, small, "dies", {"q1": "import os\nos._exit(7)"})
+    hand_in(handed, small, "leaves", {"q1": "import sys\ndef double(x): sys.exit()"})
+    hand_in(handed, small, "raises", {"q2": "three = 1 / 0"})
+    hand_in(handed, small, "syntax", {"q2": "three = ("})
+    hand_in(handed, small, "deleted", {"q2": None})
+    hand_in(handed, small, "overwrites", {"q1": "import math\nmath = None\ndouble = abs"})
+    hand_in(handed, small, "imports", {"q2": "import medkd_lib\nthree = 3"})
+    (handed / "broken.ipynb").write_text('{"cells": [', encoding="utf-8")
+    (handed / "not_a_notebook.ipynb").write_text("[1, 2]", encoding="utf-8")
+    seen: list[str] = []
+    rows = by_student(
+        grade(
+            small,
+            submissions_in(handed),
+            KEY,
+            tmp_path / "out",
+            jobs=2,
+            timeout_s=120,
+            progress=lambda row: seen.append(row.student),
+        )
+    )
+    assert {name: row.total for name, row in rows.items()} == {
+        "right": 4,
+        "hangs": 1,
+        "dies": 1,
+        "leaves": 1,
+        "raises": 3,
+        "syntax": 3,
+        "deleted": 3,
+        "overwrites": 1,
+        "imports": 3,
+        "broken": 0,
+        "not_a_notebook": 0,
+    }
+    assert sorted(seen) == sorted(rows)
+    assert rows["hangs"].errors == ("q1: did not finish within 120 s",)
+    assert "q1: otter gave no result" in rows["dies"].errors[0]
+    assert "q2: its cell is missing" in rows["deleted"].errors[0]
+    assert "JSON is broken" in rows["broken"].errors[0]
+    assert "has no cells" in rows["not_a_notebook"].errors[0]
+    assert rows["imports"].review == ("medkd_lib",)
+    assert "Twice any number" in rows["hangs"].messages["q1/of_any"]
+    lines = (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()
+    table = list(csv.DictReader(lines))
+    assert {row["student"]: float(row["total"]) for row in table}["raises"] == 3
+    assert {row["student"]: float(row["percent"]) for row in table}["hangs"] == 25
+    data = json.loads((tmp_path / "out" / "grades.json").read_text(encoding="utf-8"))
+    assert data[0]["checks"].keys() == {"q1/of_three", "q1/of_any", "q2/is_three"}
+    assert not list((tmp_path / "out" / "work").glob("*"))
+
+
+@needs_otter
+@pytest.mark.slow
+def test_no_one_is_graded_by_a_grader_that_fails_the_solution(tmp_path: Path, small: Path) -> None:
+    # A package that is missing where the grading runs shows as a solution below 100 %.
+    small.write_text(SMALL.replace("import math", "import math, no_such_package"), encoding="utf-8")
+    with pytest.raises(GradeError, match=r"no one was graded, because the solution itself earns 0"):
+        grade(small, [hand_in(tmp_path / "in", small, "a", {})], KEY, tmp_path / "out")
+    assert not (tmp_path / "out" / "grades.csv").exists()
+
+
+@needs_otter
+@pytest.mark.slow
+def test_no_one_is_graded_when_the_untouched_lesson_earns_points(
+    tmp_path: Path, small: Path
+) -> None:
+    free = SMALL.replace("three = 3  # SOLUTION", "three = 3\nfour = 4  # SOLUTION")
+    small.write_text(free, encoding="utf-8")
+    with pytest.raises(GradeError, match=r"(?s)untouched lesson earns 1 points.*q2/is_three"):
+        grade(small, [], KEY, tmp_path / "out")
+
+
+@needs_otter
+def test_the_bundle_keeps_points_hints_and_secrets(tmp_path: Path, small: Path) -> None:
+    bundle = make_bundle(small, KEY, tmp_path / "bundle")
+    assert (bundle.possible, bundle.exercises) == (4, ("q1", "q2"))
+    assert bundle.archive.is_file()
+    student = (tmp_path / "bundle" / "otter" / "student" / "problem_set.ipynb").read_text("utf-8")
+    tests = tmp_path / "bundle" / "otter" / "student" / "tests"
+    shown = student + "".join(path.read_text("utf-8") for path in tests.glob("*.py"))
+    secret = str(secret_for(KEY, "01", "q1", "of_any"))
+    hidden = (tmp_path / "bundle" / "otter" / "autograder" / "tests" / "q1.py").read_text("utf-8")
+    assert secret in hidden and "of_any" in hidden
+    assert secret not in shown and "of_any" not in shown and "x + x" not in shown
+    names: dict = {}
+    exec(hidden, names)
+    assert names["of_three"].failure_message == 'Twice three is "six" (not \\pi).'
+    assert [(names[n].points, names[n].hidden) for n in ("of_three", "of_any")] == [
+        (1.0, False),
+        (2.0, True),
+    ]
+
+
+def test_a_master_that_does_not_hold_together_makes_no_bundle(tmp_path: Path, small: Path) -> None:
+    small.write_text(SMALL.replace('"""Three is three."""', "pass"), encoding="utf-8")
+    with pytest.raises(BundleError, match="is_three has no docstring"):
+        make_bundle(small, KEY, tmp_path / "bundle")
+
+
+def test_a_standalone_check_guards_against_unsolved_answers(small: Path) -> None:
+    master = read_master(small)
+    (check,) = [c for c in checks_in(master) if c.name == "is_three"]
+    names: dict = {}
+    exec(standalone(check, setup_source(master), 0), names)
+    names["is_three"](3)
+    for unsolved in (None, ...):
+        with pytest.raises(AssertionError, match="not solved yet"):
+            names["is_three"](unsolved)
+
+
+def test_answers_are_found_by_metadata_then_by_id_and_nothing_else_is_taken(
+    tmp_path: Path, small: Path
+) -> None:
+    path = hand_in(tmp_path / "in", small, "ann", {"q2": "three = 3  # mine"})
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["metadata"] = {}  # as some tools leave it
+    notebook["cells"].append({"cell_type": "code", "source": ["import os\n"], "metadata": {}})
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    submission = read_submission(path, known_cells(small))
+    assert submission.student == "ann" and submission.errors == ()
+    assert submission.answers["q2"] == ("three = 3  # mine",)
+    assert "import os" not in str(submission.answers)
+
+
+def test_the_untouched_lesson_is_read_as_stubs(tmp_path: Path, small: Path) -> None:
+    path = tmp_path / "bob.ipynb"
+    path.write_text(as_text(build_lesson(small)), encoding="utf-8")
+    answers = read_submission(path, known_cells(small)).answers
+    assert answers == {"q1": ("def double(x):\n    ...",), "q2": ("three = ...",)}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "JSON is broken"),
+        (b"\xff\xfe\x00", "JSON is broken"),
+        (b"{}", "has no cells"),
+        (b'{"cells": [1]}', "has no cells"),
+        (b'{"worksheets": []}', "has no cells"),
+        (b"[" * 100_000, "JSON is broken"),
+    ],
+)
+def test_what_is_no_notebook_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "x.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(SubmissionError, match=says):
+        read_submission(path, {"exercise-q1": "q1"})
+
+
+def test_keys(tmp_path: Path) -> None:
+    path = new_key(tmp_path / "instructor.key")
+    assert len(read_key(path)) == 32
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(GradeError, match="is there already"):
+        new_key(path)
+    with pytest.raises(GradeError, match="make one with `medkd course grade --new-key`"):
+        read_key(tmp_path / "none.key")
+    path.write_text("abc", encoding="ascii")
+    with pytest.raises(GradeError, match="expected 32 bytes in hexadecimal"):
+        read_key(path)
+
+
+def test_no_submissions_and_doubled_students_are_errors(tmp_path: Path, small: Path) -> None:
+    with pytest.raises(GradeError, match=r"expected one NAME\.ipynb per student, found none"):
+        submissions_in(tmp_path)
+    twice = [tmp_path / "a" / "ann.ipynb", tmp_path / "b" / "ann.ipynb"]
+    with pytest.raises(GradeError, match="two files for the same student: ann"):
+        grade(small, twice, KEY, tmp_path / "out")
