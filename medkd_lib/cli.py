@@ -164,6 +164,16 @@ def data_show(dataset: str) -> None:
     typer.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip())
 
 
+@data_app.command("schema")
+def data_schema() -> None:
+    """Write data_manifests/schema.json from the manifest model."""
+    from medkd_lib.data.manifest import json_schema, manifest_folder
+
+    path = manifest_folder() / "schema.json"
+    path.write_text(json_schema(), encoding="utf-8")
+    typer.echo(path)
+
+
 @data_app.command("index")
 def data_index(dataset: str, root: Annotated[Path, typer.Option()], as_json: Json = False) -> None:
     """Index a folder: how many cases, patients and labels; what the manifest warns of."""

@@ -24,6 +24,16 @@ def code_hash(rooms: Sequence[str] = (".",)) -> str:
     return digest.hexdigest()[:16]
 
 
+def content_hash(folders: Sequence[Path]) -> str:
+    """Return a hash (16 hex digits) of the names and bytes of all files; for small folders."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            digest.update(file.relative_to(folder).as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def folder_fingerprint(folder: Path) -> str:
     """Return a hash of the files' relative paths, sizes and modification times.
 

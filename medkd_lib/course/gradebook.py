@@ -30,6 +30,12 @@ class Grade:
     errors: tuple[str, ...]
     review: tuple[str, ...]
 
+    def __str__(self) -> str:
+        """One line for a terminal; what the checks said stays in the table."""
+        line = f"{self.student}: {self.total:g} of {self.possible:g} ({self.percent:g} %)"
+        notes = [*self.errors, *(f"look at {word!r}" for word in self.review)]
+        return " · ".join([line, *notes])
+
     @property
     def total(self) -> float:
         """The points earned."""

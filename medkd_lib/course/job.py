@@ -23,8 +23,10 @@ import psutil
 from medkd_lib.course.locate import Lesson
 from medkd_lib.course.processes import same_process_alive
 from medkd_lib.course.result import Result, ResultError, read_result, write_atomic
-from medkd_lib.fingerprint import folder_fingerprint
+from medkd_lib.fingerprint import PACKAGE, content_hash, folder_fingerprint
 
+# Manifests, claims and recorded tables, which decide what a lesson shows, lie beside the package.
+CHECKOUT = PACKAGE.parent
 # What a new version of may change a number without a line of ours changing.
 NUMERIC_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "monai")
 OURS = ("result.json", "result.invalid.json", "executed.ipynb", "stdout.log", "stderr.log")
@@ -63,6 +65,7 @@ class Request:
             "notebook": self.lesson.source_hash,
             "parameters": self.parameters,
             "code": code,
+            "tables": content_hash([CHECKOUT / "data_manifests", CHECKOUT / "notebooks/results"]),
             "data": {
                 name: folder_fingerprint(Path(self.parameters[name]))
                 for name in self.folders

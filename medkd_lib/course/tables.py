@@ -15,6 +15,12 @@ from medkd_lib.course.result import write_atomic
 from medkd_lib.evaluate.intervals import Contrast, holm, paired_contrast
 
 
+CONTRAST_COLUMNS = [
+    *("setting", "contrast", "difference", "low", "high", "p", "p_holm", "verdict"),
+    *("seeds", "cases", "patients"),
+]
+
+
 @dataclass(frozen=True)
 class RunRow:
     """One recorded run; ``correct`` packs one bit per test case as hex."""
@@ -115,7 +121,7 @@ def contrast_table(grid: Grid, runs: pd.DataFrame, cases: pd.DataFrame) -> pd.Da
             }
             for c in found
         ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=CONTRAST_COLUMNS)
 
 
 def _write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,0 +1,123 @@
+"""Recorded tables: written whole, recomputable, and never fed by an unfinished grid."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medkd_lib.course.grid import Grid, read_grid, results_folder
+from medkd_lib.course.record import record
+from medkd_lib.course.tables import (
+    RunRow,
+    contrast_table,
+    correct_matrix,
+    read_cases,
+    read_contrasts,
+    read_runs,
+    write_tables,
+)
+from medkd_lib.data.manifest import manifest_folder
+from medkd_lib.evaluate.claims import judge, ledger, read_paper
+
+RECORDED = [p.parent.name for p in sorted(results_folder("00").parent.glob("*/runs.csv"))]
+
+
+def grid() -> Grid:
+    return Grid.model_validate({
+        "lesson": "99", "experiment": "logits", "declared": "today", "seeds": [0, 1, 2, 3, 4],
+        "settings": [{"id": "toy", "title": "t", "dataset": "cxr3", "evidence": "phantom",
+                      "difficulty": "clear", "patients": 9}],
+        "arms": ["few_kd", "few_alone"], "primary": "accuracy", "correction": "holm",
+        "contrasts": [{"id": "c", "question": "?", "arm": "few_kd", "rival": "few_alone"}],
+    })  # fmt: skip
+
+
+def rows(seeds: int = 5, cases: int = 21) -> list[RunRow]:
+    made = []
+    for arm, rate in (("few_kd", 0.9), ("few_alone", 0.5)):
+        for seed in range(seeds):
+            correct = np.random.default_rng([seed, len(arm)]).random(cases) < rate
+            made.append(RunRow(
+                "toy", arm, seed, "split", "code", 1.0, {"accuracy": float(correct.mean())},
+                np.packbits(correct).tobytes().hex(), [f"c{i}" for i in range(cases)],
+                [f"p{i // 2}" for i in range(cases)],
+            ))  # fmt: skip
+    return made
+
+
+def test_round_trip_and_recomputation(tmp_path: Path) -> None:
+    write_tables(grid(), rows(), tmp_path)
+    runs, cases = read_runs(tmp_path), read_cases(tmp_path)
+    matrix = correct_matrix(runs, "toy", "few_kd", len(cases))
+    accuracies = runs[runs.arm == "few_kd"].sort_values("seed").accuracy
+    np.testing.assert_allclose(matrix.mean(1), accuracies)
+    again = contrast_table(grid(), runs, cases)
+    pd.testing.assert_frame_equal(again, read_contrasts(tmp_path))
+    assert again.iloc[0].verdict == "better"
+
+
+def test_an_unfinished_grid_gives_no_contrast(tmp_path: Path) -> None:
+    write_tables(grid(), rows()[:-1], tmp_path)
+    assert read_runs(tmp_path).shape[0] == 9
+    assert len(read_contrasts(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("lesson", RECORDED)
+def test_committed_contrasts_follow_from_the_committed_runs(lesson: str) -> None:
+    folder = results_folder(lesson)
+    declared = read_grid(lesson)
+    runs = read_runs(folder)
+    again = contrast_table(declared, runs, read_cases(folder))
+    pd.testing.assert_frame_equal(again, read_contrasts(folder), check_exact=False, atol=2e-4)
+    cells = len(declared.settings) * len(declared.arms) * len(declared.seeds)
+    assert len(runs) == cells, "the committed grid is unfinished: medkd record"
+
+
+def test_what_the_grid_does_not_declare_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not in the declared grid"):
+        record(grid(), tmp_path, arms=["few_kdd"])
+
+
+def test_a_contrast_on_an_undeclared_arm_is_refused() -> None:
+    raw = grid().model_dump()
+    raw["contrasts"][0]["rival"] = "nobody"
+    with pytest.raises(ValueError, match="nobody"):
+        Grid.model_validate(raw)
+
+
+def test_verdicts_of_the_ledger() -> None:
+    assert judge("phantom", "better", 0.01) == "direction supported"
+    assert judge("original", "better", 0.01) == "reproduced"
+    assert judge("phantom", "better", 0.2) == "undecided at this n"
+    assert judge("stand-in", "worse", 0.01) == "not supported"
+    assert judge("phantom", "undecided", 0.5) == "undecided at this n"
+
+
+def test_the_ledger_keeps_every_claim(tmp_path: Path) -> None:
+    paper = read_paper(manifest_folder() / "claims" / "hinton2015.yaml")
+    write_tables(grid(), rows()[:-1], tmp_path)
+    shown = ledger(paper, read_contrasts(tmp_path))
+    assert set(shown.claim) == {c.id for c in paper.claims}
+    assert "reproduced" not in set(shown.verdict)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_a_recorded_run_on_real_films_comes_out_again(real_data: Path, tmp_path: Path) -> None:
+    """Another processor may round differently, so a band, not a number."""
+    from lightning_fabric import Fabric
+
+    from medkd_lib.course.experiments.logits import Budget, Study, run_arm
+    from medkd_lib.data.index import index
+    from medkd_lib.data.manifest import load_manifest
+
+    runs = read_runs(results_folder("00"))
+    kept = runs[(runs.setting == "cxr3_real") & (runs.arm == "few_alone") & (runs.seed == 0)].iloc[
+        0
+    ]
+    found = index(load_manifest("cxr3"), real_data / "cxr3")
+    study = Study(found, Budget(), 0, Fabric(accelerator="cpu", devices=1))
+    assert study.split.hash == kept.split
+    accuracy = run_arm(study, "few_alone").correct.mean()
+    assert accuracy == pytest.approx(kept.accuracy, abs=0.06)
