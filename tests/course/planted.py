@@ -1,7 +1,5 @@
 """Wrong answers to lesson 00, and exactly what each must lose."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from textwrap import dedent
 

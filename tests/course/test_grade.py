@@ -3,13 +3,13 @@
 import csv
 import importlib.util
 import json
+import runpy
 import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from planted import PLANTED
 
 from medkd_lib.course.build import as_text, build_lesson, build_solution
 from medkd_lib.course.exercise import secret_for
@@ -21,6 +21,7 @@ from medkd_lib.course.questions import checks_in, setup_source
 from medkd_lib.course.submission import SubmissionError, known_cells, read_submission
 
 MASTER = Path(__file__).parent / "masters" / "00_exercises.py"
+PLANTED = runpy.run_path(str(Path(__file__).parent / "planted.py"))["PLANTED"]
 KEY = bytes(range(32))
 
 needs_otter = pytest.mark.skipif(
@@ -178,6 +179,7 @@ def test_trouble_costs_one_exercise_or_one_row(small: Path, tmp_path: Path) -> N
     assert "JSON is broken" in rows["broken"].errors[0]
     assert "has no cells" in rows["not_a_notebook"].errors[0]
     assert rows["imports"].review == ("medkd_lib",)
+    assert str(rows["imports"]) == "imports: 3 of 4 (75 %) · look at 'medkd_lib'"
     assert "Twice any number" in rows["hangs"].messages["q1/of_any"]
     lines = (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8").splitlines()
     table = list(csv.DictReader(lines))
