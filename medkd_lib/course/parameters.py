@@ -84,10 +84,7 @@ def validate(
     for name in given:
         if name not in known:
             raise ParameterError(_unknown(name, list(known)))
-    return {
-        name: check_value(p, given.get(name, p.default), caller)
-        for name, p in known.items()
-    }
+    return {name: check_value(p, given.get(name, p.default), caller) for name, p in known.items()}
 
 
 def check_value(parameter: Parameter, value: object, caller: Path) -> object:

@@ -1,0 +1,27 @@
+# Each target is a line or two over plain commands; README.md shows them for Windows.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: course lab test bench
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else f'medkd needs Python 3.11 to 3.13, found {sys.version.split()[0]}: make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $(READY)
+
+course: $(READY)
+	$(BIN)/medkd data make cxr3 -j 2
+	$(BIN)/medkd run all -j 2
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+bench: $(READY)
+	$(BIN)/python benchmarks/loop.py
+	$(BIN)/python benchmarks/runner.py
