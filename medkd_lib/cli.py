@@ -2,11 +2,14 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from medkd_lib.cli_course import course_app
+from medkd_lib.cli_data import data_app
+from medkd_lib.cli_table import Jobs, Json, print_table
 
 app = typer.Typer(
     help="Knowledge distillation in medical imaging: run, record, grade, report.",
@@ -14,13 +17,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Manifests and phantom twins.", no_args_is_help=True)
-course_app = typer.Typer(help="Build, check and grade the notebooks.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(course_app, name="course")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Jobs = Annotated[int, typer.Option("-j", min=1, help="How many side by side.")]
 
 
 def main() -> None:
@@ -83,7 +81,7 @@ def params(lesson: str, as_json: Json = False) -> None:
         typer.echo(json.dumps([vars(p) for p in parameters], indent=1))
         return
     rows = [(p.name, p.type_text, repr(p.default), p.rule, p.meaning) for p in parameters]
-    _table(("name", "type", "default", "rule", "meaning"), rows)
+    print_table(("name", "type", "default", "rule", "meaning"), rows)
 
 
 @app.command()
@@ -129,179 +127,12 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([vars(f) for f in findings], indent=1))
     else:
-        _table(
+        print_table(
             ("", "subject", "found", "fix"),
             [(f.level, f.subject, f.found, f.fix) for f in findings],
         )
     raise typer.Exit(0 if healthy(findings) else 1)
 
 
-@data_app.command("list")
-def data_list(as_json: Json = False) -> None:
-    """List the manifests."""
-    from medkd_lib.data.manifest import load_manifest, manifest_ids
-
-    manifests = [load_manifest(name) for name in manifest_ids()]
-    if as_json:
-        typer.echo(json.dumps([m.model_dump(mode="json") for m in manifests], indent=1))
-        return
-    rows = [
-        (m.id, "/".join(m.modality), "/".join(m.task), m.access.level, m.licence.name,
-         "twin" if m.phantom else "")
-        for m in manifests
-    ]  # fmt: skip
-    _table(("id", "modality", "task", "access", "licence", "phantom"), rows)
-
-
-@data_app.command("show")
-def data_show(dataset: str) -> None:
-    """Show one manifest: licence, access, how to get it, layout, known issues."""
-    import yaml
-
-    from medkd_lib.data.manifest import load_manifest
-
-    content = load_manifest(dataset).model_dump(mode="json")
-    typer.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip())
-
-
-@data_app.command("schema")
-def data_schema() -> None:
-    """Write data_manifests/schema.json from the manifest model."""
-    from medkd_lib.data.manifest import json_schema, manifest_folder
-
-    path = manifest_folder() / "schema.json"
-    path.write_text(json_schema(), encoding="utf-8")
-    typer.echo(path)
-
-
-@data_app.command("index")
-def data_index(dataset: str, root: Annotated[Path, typer.Option()], as_json: Json = False) -> None:
-    """Index a folder: how many cases, patients and labels; what the manifest warns of."""
-    from collections import Counter
-
-    from medkd_lib.data.index import index
-    from medkd_lib.data.manifest import load_manifest
-
-    found = index(load_manifest(dataset), root.absolute())
-    names = found.manifest.labels.names if found.manifest.labels else []
-    summary = {
-        "dataset": dataset,
-        "cases": len(found.cases),
-        "patients": len({c.patient for c in found.cases}),
-        "splits": dict(Counter(str(c.split) for c in found.cases)),
-        "labels": {names[k]: n for k, n in sorted(Counter(found.labels).items())},
-        "notes": found.notes,
-    }
-    if as_json:
-        typer.echo(json.dumps(summary, indent=1))
-        return
-    for key, value in summary.items():
-        typer.echo(f"{key:<9} {value}")
-
-
-@data_app.command("make")
-def data_make(
-    dataset: str,
-    out: Annotated[Path | None, typer.Option(help="Folder; default: the medkd home.")] = None,
-    patients: Annotated[int | None, typer.Option(min=1)] = None,
-    difficulty: Annotated[str | None, typer.Option(help="As in the manifest.")] = None,
-    seed: int = 0,
-    jobs: Jobs = 1,
-) -> None:
-    """Make the phantom twin of a dataset, in the layout of the real release."""
-    from medkd_lib.data.manifest import load_manifest
-    from medkd_lib.phantom.twin import NoTwinError, make_twin, twin
-
-    manifest = load_manifest(dataset)
-    if manifest.phantom is None:
-        raise NoTwinError(f"{dataset} has no phantom twin yet; `medkd data show {dataset}`")
-    number = patients or manifest.phantom.patients
-    wanted = difficulty or manifest.phantom.default_difficulty
-    if out is None:
-        made = twin(manifest, patients=number, difficulty=wanted, seed=seed, workers=jobs)
-    else:
-        made = make_twin(
-            manifest, out.absolute(), patients=number, difficulty=wanted, seed=seed, workers=jobs
-        )
-    typer.echo(made)
-
-
-@course_app.command("build")
-def course_build(
-    check: Annotated[bool, typer.Option("--check", help="Only say what is stale.")] = False,
-) -> None:
-    """Build lesson and solution notebooks from notebooks/masters."""
-    from medkd_lib.course.build import build_all, stale
-    from medkd_lib.course.locate import notebooks_folder
-
-    folder = notebooks_folder(Path.cwd())
-    if check:
-        messages = stale(folder)
-        for message in messages:
-            typer.echo(message)
-        raise typer.Exit(1 if messages else 0)
-    for path in build_all(folder):
-        typer.echo(path)
-
-
-@course_app.command("check")
-def course_check() -> None:
-    """Report what would break or tire a reader of the lessons; errors fail."""
-    from medkd_lib.course.check import check_all
-    from medkd_lib.course.locate import notebooks_folder
-
-    findings = check_all(notebooks_folder(Path.cwd()))
-    for finding in findings:
-        typer.echo(finding)
-    raise typer.Exit(1 if any(f.severity == "error" for f in findings) else 0)
-
-
-@course_app.command("grade")
-def course_grade(
-    lesson: str,
-    submissions: Annotated[Path | None, typer.Option(help="Folder of handed-in .ipynb.")] = None,
-    key: Annotated[Path, typer.Option(help="The instructor's key file.")] = Path("instructor.key"),
-    out: Annotated[Path, typer.Option()] = Path("grades"),
-    jobs: Jobs = 1,
-    new_key: Annotated[bool, typer.Option("--new-key", help="Make the key file first.")] = False,
-) -> None:
-    """Grade handed-in lessons through otter-grader; the solution is graded first.
-
-    Example: medkd course grade 00 --submissions handed_in --new-key
-    """
-    from medkd_lib.course import grade as grading
-    from medkd_lib.course.locate import find_lessons, notebooks_folder
-
-    if new_key:
-        typer.echo(f"new key: {grading.new_key(key)}; keep it out of git")
-    if submissions is None:
-        if new_key:
-            return
-        raise ValueError("--submissions: name the folder of the handed-in notebooks")
-    (found,) = find_lessons([lesson], Path.cwd())
-    master = notebooks_folder(Path.cwd()) / "masters" / f"{found.notebook.stem}.py"
-    rows = grading.grade(
-        master,
-        grading.submissions_in(submissions),
-        grading.read_key(key),
-        out.absolute(),
-        jobs=jobs,
-        progress=lambda row: typer.echo(row),
-    )
-    typer.echo(f"{len(rows)} graded: {out / 'grades.csv'}")
-
-
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table)

@@ -14,7 +14,6 @@ from medkd_lib.course.grid import Grid
 from medkd_lib.course.result import write_atomic
 from medkd_lib.evaluate.intervals import Contrast, holm, paired_contrast
 
-
 CONTRAST_COLUMNS = [
     *("setting", "contrast", "difference", "low", "high", "p", "p_holm", "verdict"),
     *("seeds", "cases", "patients"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medkd_lib.data.manifest import KnownIssue, Layout, Manifest
+from medkd_lib.data.manifest import Manifest
+from medkd_lib.data.manifest_parts import KnownIssue, Layout
 
 
 class LayoutError(ValueError):

@@ -6,7 +6,8 @@ from typing import cast
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.fingerprint import code_hash
 from medkd_lib.home import medkd_home
-from medkd_lib.phantom.cxr3 import Difficulty, write_cxr3
+from medkd_lib.phantom.cxr3 import write_cxr3
+from medkd_lib.phantom.opacities import Difficulty
 
 
 class NoTwinError(ValueError):

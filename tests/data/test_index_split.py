@@ -4,13 +4,15 @@ import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from medkd_lib.data.index import Case, LayoutError, index
-from medkd_lib.data.manifest import Overlap, load_manifest
+from medkd_lib.data.manifest import load_manifest
+from medkd_lib.data.manifest_parts import Overlap
 from medkd_lib.data.split import (
     LeakageError,
     Split,
@@ -103,8 +105,10 @@ def test_a_known_issue_that_excludes_does_so(few_films: Path) -> None:
 
 
 def test_an_archive_with_a_foreign_label(tmp_path: Path) -> None:
-    arrays = {f"{s}_images": np.zeros((2, 28, 28), np.uint8) for s in ("train", "val", "test")}
-    labels = {f"{s}_labels": np.array([[0], [1]]) for s in ("train", "val", "test")}
+    arrays: dict[str, Any] = {
+        f"{s}_images": np.zeros((2, 28, 28), np.uint8) for s in ("train", "val", "test")
+    }
+    labels: dict[str, Any] = {f"{s}_labels": np.array([[0], [1]]) for s in ("train", "val", "test")}
     np.savez(tmp_path / "breastmnist.npz", **arrays, **labels)
     manifest = load_manifest("breastmnist")
     assert Counter(c.split for c in index(manifest, tmp_path).cases) == {

@@ -15,8 +15,9 @@ from PIL import Image
 
 from medkd_lib.phantom import cxr3
 from medkd_lib.phantom.anatomy import Grid
-from medkd_lib.phantom.cxr3 import make_patient, write_cxr3
+from medkd_lib.phantom.cxr3 import write_cxr3
 from medkd_lib.phantom.cxr3_oracle import oracle_accuracy, oracle_features, read_truth
+from medkd_lib.phantom.cxr3_patient import make_patient
 from medkd_lib.phantom.cxr3_plan import SECOND_FILM_SHARE, plan_patient
 from medkd_lib.phantom.cxr3_truth import truth_row
 from medkd_lib.phantom.opacities import Difficulty
