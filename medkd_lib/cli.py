@@ -10,6 +10,7 @@ import typer
 from medkd_lib.cli_course import course_app
 from medkd_lib.cli_data import data_app
 from medkd_lib.cli_table import Jobs, Json, print_table
+from medkd_lib.threads import one_thread
 
 app = typer.Typer(
     help="Knowledge distillation in medical imaging: run, record, grade, report.",
@@ -96,6 +97,7 @@ def record(
 
     Real images are found through MEDKD_REAL_DATA. Example: medkd record 00 -j 2
     """
+    one_thread()
     from medkd_lib.course.grid import read_grid, results_folder
     from medkd_lib.course.record import record as run_grid
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from medkd_lib.cli_table import Jobs, Json, print_table
+from medkd_lib.threads import one_thread
 
 data_app = typer.Typer(help="Manifests and phantom twins.", no_args_is_help=True)
 
@@ -84,6 +85,7 @@ def data_make(
     jobs: Jobs = 1,
 ) -> None:
     """Make the phantom twin of a dataset, in the layout of the real release."""
+    one_thread()
     from medkd_lib.data.manifest import load_manifest
     from medkd_lib.phantom.twin import NoTwinError, make_twin, twin
 

@@ -41,8 +41,8 @@ def results_block(recorded: Recorded) -> str:
         "",
         f"{len(grid.seeds)} seeds each. Arms: mean and 95 % t-interval over seeds. Contrasts: "
         "paired difference with a 95 % bootstrap over seeds and test patients; p after Holm's "
-        f"correction over the {len(grid.contrasts)} declared contrasts of a setting; bold where both exclude "
-        f"zero. Test patients: {patients}. Recorded by `medkd record {grid.lesson}`.",
+        f"correction over the {len(grid.contrasts)} declared contrasts of a setting; bold where "
+        f"both exclude zero. Test patients: {patients}. Recorded by `medkd record {grid.lesson}`.",
     ]
     return "\n".join(lines)
 

@@ -20,11 +20,9 @@ from medkd_lib.course.follow import Ending, Follower, OnCell
 from medkd_lib.course.job import Request, clear, write_params
 from medkd_lib.course.processes import ProcessTree
 from medkd_lib.course.result import Failure, Result, ResultError, read_result, write_result
+from medkd_lib.threads import VARIABLES
 
 SAMPLE_SECONDS = 0.2
-THREAD_VARIABLES = (
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
-)
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -86,7 +84,7 @@ def environment(profile: str, folder: Path) -> dict[str, str]:
     # A backend chosen for scripts would keep figures out of the notebook.
     env.pop("MPLBACKEND", None)
     if profile in ("smoke", "lesson"):
-        env |= dict.fromkeys(THREAD_VARIABLES, "1")
+        env |= dict.fromkeys(VARIABLES, "1")
     return env
 
 
