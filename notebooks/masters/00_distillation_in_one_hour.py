@@ -38,7 +38,7 @@ config = resolve(
         "smoke": sizes
         | {"image_size": 32, "patients": 160, "few_per_class": 8, "student_steps": 60}
         | {"teacher_steps": 120, "teacher_widths": (16, 32, 64, 96)},
-        "lesson": sizes | {"teacher_steps": 1500, "teacher_widths": (16, 32, 64, 96)},
+        "lesson": sizes | {"teacher_steps": 1000, "teacher_widths": (16, 32, 64, 96)},
         "paper": sizes
         | {"image_size": 224, "patients": 5000, "student_steps": 6000}
         | {"teacher_steps": 12000, "teacher_widths": (32, 64, 128, 256, 384)},
@@ -440,7 +440,7 @@ manifest = images.manifest
 print(f"{manifest.title}\nlicence: {manifest.licence.name} · evidence of this run: {images.evidence}")
 print(f"{len(images.index.cases)} films of {len({c.patient for c in images.index.cases})} patients")
 for note in images.index.notes:
-    print("known issue:", note)
+    print("note:", note)
 
 # %% [markdown]
 # **Patients, not films, are divided.** Two films of one child are nearly one film; on both sides of a split they
@@ -739,7 +739,7 @@ print(f"asked with care, the teacher changed its mind about {changed} of 200 fil
 # %% [markdown]
 # ## 8 · The verdict: many runs, three difficulties, one real set
 #
-# One run is an anecdote. The dots below are *recorded* runs (eight seeds: new split, new labels, new weights), the
+# One run is an anecdote. The dots below are *recorded* runs (six seeds: new split, new labels, new weights), the
 # bar is the mean with its 95 % interval, and the star is **your run**. Grid and contrasts were declared before any
 # of these runs (`notebooks/results/00/grid.yaml`); `medkd record 00` makes them again.
 
@@ -754,7 +754,7 @@ gallery.show(
     recorded_arms(recorded.of(setting.id), recorded.arm_titles, "accuracy", mine=mine,
                   chance=recorded.chance(setting.id), title=f"Recorded: {setting.title}"),
     name="recorded",
-    alt=f"Test accuracy of sixteen arms over eight recorded seeds on {setting.title}, with mean, "
+    alt=f"Test accuracy of sixteen arms over six recorded seeds on {setting.title}, with mean, "
     "interval and the reader's own runs as stars.",
 )
 

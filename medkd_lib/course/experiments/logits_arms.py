@@ -17,8 +17,8 @@ class Budget:
     image_size: int = 64
     teacher_widths: tuple[int, ...] = (16, 32, 64, 96)
     teacher_convs: int = 1
-    student_widths: tuple[int, ...] = (8, 16, 32)
-    teacher_steps: int = 1500
+    student_widths: tuple[int, ...] = (8, 16, 32, 64)
+    teacher_steps: int = 1000
     student_steps: int = 800
     batch_size: int = 32
     learning_rate: float = 3e-3
