@@ -55,3 +55,58 @@ def test_smoke(lesson: str, solutions: bool, tmp_path: Path) -> None:
     assert earned == (possible if solutions else 0)
     assert result.peak_memory_mb is not None and result.peak_memory_mb < 4096
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize(("dataset", "folder"), [("cxr3", "cxr3"), ("breastmnist", "medmnist")])
+def test_real_images_by_parameters_alone(
+    dataset: str, folder: str, tmp_path: Path, real_data: Path
+) -> None:
+    relative = os.path.relpath(real_data / folder, tmp_path)
+    where = ["-p", f"dataset={dataset}", "-p", f"data_root={relative}"]
+    done = medkd("run", "00", "--profile", "smoke", "--out", "out", *where, home=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (tmp_path / "out").glob("*/result.json")
+    result = read_result(path)
+    assert {m.dataset for m in result.metrics} == {dataset}
+    assert {m.evidence for m in result.metrics} == {"stand-in"}
+
+
+def metrics_of(folder: Path) -> dict[tuple[str, str], float]:
+    return {(m.arm, m.name): m.value for m in read_result(folder).metrics}
+
+
+@pytest.mark.slow
+def test_the_same_metrics_however_and_from_wherever_it_runs(tmp_path: Path) -> None:
+    """``medkd run``, bare papermill and "Run all", each with its own cache and working folder."""
+    (notebook,) = NOTEBOOKS.glob("00_*.ipynb")
+    python, shared = sys.executable, tmp_path / "phantoms"
+    shared.mkdir()
+
+    def execute(name: str, *command: str) -> Path:
+        where, home = tmp_path / f"{name} – ünïcode", tmp_path / f"home {name}"
+        where.mkdir()
+        home.mkdir()
+        # Phantoms are shared (their bytes are tested elsewhere); every training is made anew.
+        (home / "phantoms").symlink_to(shared)
+        env = os.environ | {"MEDKD_HOME": str(home), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [python, *command], cwd=where, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return where
+
+    cli = ("-c", "from medkd_lib.cli import main; main()")
+    where = execute("ours", *cli, "run", "00", "--profile", "smoke", "--out", "out")
+    ours = metrics_of(where / "out" / notebook.stem)
+    execute("papermill", "-m", "papermill", str(notebook), "out.ipynb", "-p", "profile", "smoke")
+    bare = metrics_of(tmp_path / "home papermill" / "runs" / notebook.stem / "interactive")
+    copy = tmp_path / "copy.ipynb"
+    lesson = '"profile: str = \\"lesson\\"'
+    text = notebook.read_text(encoding="utf-8")
+    assert lesson in text
+    copy.write_text(text.replace(lesson, '"profile: str = \\"smoke\\"'), encoding="utf-8")
+    execute("all", "-m", "nbconvert", "--to", "notebook", "--execute", str(copy))
+    everything = metrics_of(tmp_path / "home all" / "runs" / notebook.stem / "interactive")
+    assert ours == bare == everything and len(ours) >= 16
