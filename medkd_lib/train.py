@@ -5,10 +5,8 @@ One loop serves every method, because a method is only asked for ``update(batch)
 
 import io
 import json
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from medkd_lib.atomic import write_whole
 from medkd_lib.data.batches import Batch
 from medkd_lib.data.store import key_of, store
 from medkd_lib.fingerprint import code_hash
@@ -46,8 +45,13 @@ class History:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the deployable network alone, its history, and what it cost."""
+    """A finished training: the deployable network alone, its history, and what it cost.
 
+    ``key`` identifies the training by everything it depends on; another training that uses this
+    network puts it among its own inputs.
+    """
+
+    key: str
     network: nn.Module
     history: History
     seconds: float
@@ -75,7 +79,7 @@ def fit(
         fabric: device, precision, processes.
         checkpoint: file for the state every ``checkpoint_every`` steps; removed by nobody here.
         checkpoint_every: steps between checkpoints.
-        log: JSON-lines file, one line per logged step.
+        log: JSON-lines file, one line per logged step, written as it goes.
         log_every: steps between logged losses.
         progress: title of the progress bar; empty shows none.
 
@@ -95,18 +99,21 @@ def fit(
         mininterval=0.5,
     )
     move = fabric.device.type != "cpu"
+    if log:
+        _begin_log(history, log)
     batches = iter(loader_from(start))
     for step in range(start + 1, steps + 1):
         batch = next(batches)
         losses = method.update(fabric.to_device(batch) if move else batch)
         if step % log_every == 0 or step == steps:
-            history.add(step, _finite(losses, step))
+            logged = _finite(losses, step)
+            history.add(step, logged)
+            if log:
+                _append(log, {"step": step, **logged})
         if checkpoint and step % checkpoint_every == 0 and step < steps:
             _save(method, history, step, checkpoint)
         bar.update()
     bar.close()
-    if log:
-        _write_log(history, log)
     return history
 
 
@@ -117,8 +124,8 @@ def fit_cached(
     fabric: Fabric,
     *,
     inputs: Mapping[str, object],
+    rooms: Sequence[str] = (),
     progress: str = "",
-    fresh: bool = False,
 ) -> Trained:
     """Train once per content: a finished training with the same inputs is loaded, not repeated.
 
@@ -129,36 +136,42 @@ def fit_cached(
         fabric: as in `fit`; device and precision are part of the key.
         inputs: everything else the result depends on: data fingerprint, split hash,
             configuration, seed. The library's code is added here.
+        rooms: more files or folders of the library whose code decides the result, such as the
+            one that builds the networks.
         progress: title of the progress bar.
-        fresh: train even if the cache has it.
     """
     torch.manual_seed(int(str(inputs["seed"])))
     method = build()
     key = key_of(
         inputs=dict(inputs),
         steps=steps,
-        code=code_hash(TRAINING_ROOMS),
+        code=code_hash((*TRAINING_ROOMS, *rooms)),
         method=type(method).__qualname__,
         device=fabric.device.type,
         precision=str(fabric._precision.precision),
         torch=torch.__version__,
     )
     models = store("models")
-    entry = None if fresh else models.get(key)
+    entry = models.get(key)
     if entry is not None:
         network = method.deployable()
         network.load_state_dict(entry.tensors)
         history = History(**json.loads(str(entry.note["history"])))
-        return Trained(network.to(fabric.device), history, float(str(entry.note["seconds"])), True)
+        return Trained(
+            key, network.to(fabric.device), history, float(str(entry.note["seconds"])), True
+        )
     checkpoint = medkd_home() / "checkpoints" / f"{key}.pt"
+    log = medkd_home() / "logs" / f"{key}.jsonl"
     began = time.perf_counter()
-    history = fit(method, loader_from, steps, fabric, checkpoint=checkpoint, progress=progress)
+    history = fit(
+        method, loader_from, steps, fabric, checkpoint=checkpoint, log=log, progress=progress
+    )
     seconds = time.perf_counter() - began
     network = method.deployable()
     note = {"history": json.dumps(vars(history)), "seconds": seconds}
     models.put(key, network.state_dict(), note)
     checkpoint.unlink(missing_ok=True)
-    return Trained(network, history, seconds, False)
+    return Trained(key, network, history, seconds, False)
 
 
 @torch.no_grad()
@@ -182,28 +195,27 @@ def _finite(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
 
 
 def _save(method: Method, history: History, step: int, path: Path) -> None:
-    """Write the state beside ``path`` and rename: a reader sees the old or the new, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save({"method": method.state_dict(), "history": vars(history), "step": step}, buffer)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    write_whole(path, buffer.getvalue())
 
 
 def _resume(method: Method, path: Path) -> tuple[int, History]:
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location=method.fabric.device)
+    # On the CPU first: random states must stay there, and networks copy to their own device.
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     method.load_state_dict(state["method"])
     return state["step"], History(**state["history"])
 
 
-def _write_log(history: History, path: Path) -> None:
+def _begin_log(history: History, path: Path) -> None:
+    """Start the log, with the lines of a resumed training and none that it will write again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = (
-        {"step": step, **{name: values[i] for name, values in history.losses.items()}}
-        for i, step in enumerate(history.steps)
-    )
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text("", encoding="utf-8")
+    for i, step in enumerate(history.steps):
+        _append(path, {"step": step, **{k: v[i] for k, v in history.losses.items()}})
+
+
+def _append(path: Path, line: Mapping[str, float]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -136,7 +136,6 @@ if {slow}:
     def slow_save(*args):
         save(*args); print("saved", flush=True); time.sleep(60)
     train._save = slow_save
-train.fit_cached.__kwdefaults__["fresh"] = False
 original = train.fit
 def often(*args, **kwargs):
     return original(*args, **(kwargs | dict(checkpoint_every=5)))

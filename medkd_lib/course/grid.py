@@ -71,6 +71,8 @@ class Grid(_Part):
     lesson: str
     experiment: Literal["logits"]
     declared: str
+    temperature: float
+    alpha: float
     seeds: list[int]
     settings: list[Setting]
     arms: list[str]

@@ -31,7 +31,7 @@ def results_block(recorded: Recorded) -> str:
         for setting in grid.settings:
             table = recorded.contrasts_of(setting.id)
             c = table[table.contrast == contrast].iloc[0]
-            bold = "**" if c.verdict != "undecided" and c.p_holm < 0.05 else ""
+            bold = "**" if c.verdict != "undecided" else ""
             number = f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}]"
             cells.append(f"{bold}{number}{bold}, p {c.p_holm:.2g}")
         lines.append(f"| {recorded.questions[contrast]} | " + " | ".join(cells) + " |")

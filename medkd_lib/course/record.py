@@ -29,7 +29,7 @@ from medkd_lib.data.index import index
 from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.store import key_of
 from medkd_lib.evaluate.classify import measures
-from medkd_lib.fingerprint import code_hash, folder_fingerprint
+from medkd_lib.fingerprint import code_hash, content_hash
 from medkd_lib.home import medkd_home
 
 # The rooms whose code decides a recorded number.
@@ -50,8 +50,11 @@ class Job:
     """One cell of the grid."""
 
     lesson: str
+    temperature: float
+    alpha: float
     setting: Setting
     root: str
+    data: str
     arm: str
     seed: int
 
@@ -60,9 +63,11 @@ class Job:
         """File of this run in the medkd home; its name depends on code, data and cell."""
         key = key_of(
             setting=self.setting.model_dump(),
-            data=folder_fingerprint(Path(self.root)),
+            data=self.data,
             arm=self.arm,
             seed=self.seed,
+            temperature=self.temperature,
+            alpha=self.alpha,
             code=code_hash(RECORDED_ROOMS),
             budget=dataclasses.asdict(logits.Budget()),
             torch=torch.__version__,
@@ -84,7 +89,7 @@ def record(
 
     Args:
         grid: the declared grid.
-        out: folder of the committed tables.
+        out: folder of the committed tables; runs that are not chosen keep their rows.
         arms: only these arms; empty means all declared.
         seeds: only these seeds.
         settings: only these settings.
@@ -102,8 +107,7 @@ def record(
     for group in (first, [j for j in todo if j not in first]):
         for count, job in enumerate(_finished(group, jobs), start=1):
             tell(f"{count}/{len(group)} {job.setting.id} {job.arm} seed {job.seed}")
-    rows = [_read(job) for job in _chosen(grid, (), (), ()) if job.path.is_file()]
-    write_tables(grid, rows, out)
+    write_tables(grid, [_read(job) for job in chosen], out)
 
 
 def _chosen(
@@ -117,9 +121,10 @@ def _chosen(
             f"; it has arms {grid.arms}, seeds {grid.seeds}, settings {known}"
         )
     wanted = [s for s in grid.settings if s.id in (settings or known)]
-    roots = {s.id: str(s.root()) for s in wanted}
+    roots = {s.id: s.root() for s in wanted}
+    data = {name: content_hash([root]) for name, root in roots.items()}
     return [
-        Job(grid.lesson, s, roots[s.id], arm, seed)
+        Job(grid.lesson, grid.temperature, grid.alpha, s, str(roots[s.id]), data[s.id], arm, seed)
         for s in wanted
         for seed in seeds or grid.seeds
         for arm in arms or grid.arms
@@ -142,7 +147,14 @@ def run_job(job: Job) -> Job:
     torch.set_num_threads(1)
     began = time.perf_counter()
     found = index(load_manifest(job.setting.dataset), Path(job.root))
-    study = logits.Study(found, logits.Budget(), job.seed, Fabric(accelerator="cpu", devices=1))
+    study = logits.Study(
+        found,
+        logits.Budget(),
+        job.seed,
+        Fabric(accelerator="cpu", devices=1),
+        temperature=job.temperature,
+        alpha=job.alpha,
+    )
     predictions = logits.run_arm(study, job.arm)
     row = RunRow(
         setting=job.setting.id,

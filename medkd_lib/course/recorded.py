@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from medkd_lib.course.experiments.logits_arms import Budget
 from medkd_lib.course.grid import Grid, Setting, read_grid, results_folder
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.resolve import Config
@@ -93,11 +94,16 @@ class Recorded:
         )
         known = {s.id: s for s in self.grid.settings}
         if wanted in known:
-            same = config.profile == "lesson" and not config.truncated
-            return Shown(wanted, known[wanted].title, same)
+            return Shown(wanted, known[wanted].title, self._same_experiment(config))
         default = known["phantom_subtle"]
         print(f"{wanted} was not recorded: shown is {default.title}, without your run")
         return Shown(default.id, default.title, False)
+
+    def _same_experiment(self, config: Config) -> bool:
+        """Whether the reader's run differs from the recorded ones by its seed alone."""
+        mine = (config.temperature, config.alpha, config.few_per_class, config.epochs)
+        theirs = (self.grid.temperature, self.grid.alpha, Budget().few_per_class, None)
+        return config.profile == "lesson" and not config.truncated and mine == theirs
 
     def verdicts(self, setting: str) -> pd.DataFrame:
         """Return each declared contrast as a sentence a reader can quote."""
@@ -105,7 +111,7 @@ class Recorded:
             {"question": self.questions[c.contrast],
              "difference": f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}]",
              "Holm p": f"{c.p_holm:.3g}",
-             "verdict": c.verdict if c.p_holm < 0.05 else "undecided",
+             "verdict": c.verdict,
              "n": f"{c.seeds} seeds, {c.patients} patients"}
             for c in self.contrasts_of(setting).itertuples()
         ]  # fmt: skip

@@ -69,12 +69,11 @@ def resolve(
 
 
 def fabric_for(config: Config) -> Fabric:
-    """Return the Fabric (device, precision, processes) that every training of the lesson uses."""
-    on_gpu = config.device == "cuda"
+    """Return the Fabric (device and precision) that every training of the lesson uses."""
     return Fabric(
         accelerator=config.device,
-        devices="auto" if on_gpu else 1,
-        precision="bf16-mixed" if on_gpu and config.profile == "paper" else "32-true",
+        devices=1,  # a notebook is one process; several GPUs run several notebooks or seeds
+        precision="bf16-mixed" if config.device == "cuda" and config.profile == "paper" else None,
     )
 
 

@@ -13,12 +13,12 @@ import json
 import math
 import numbers
 import os
-import threading
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from medkd_lib.atomic import write_whole
 from medkd_lib.home import medkd_home
 
 FILE_NAME = "result.json"
@@ -178,18 +178,7 @@ def write_atomic(path: Path, text: str, *, durable: bool = True) -> Path:
 
     ``durable`` also waits for the disk, so that the file survives a power cut.
     """
-    # Not tempfile: its files are private, and results are shared like any other file.
-    temporary = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_whole(path, text.encode(), durable=durable)
 
 
 def write_result(folder: Path, result: Result) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medkd_lib.course.grid import Grid
 from medkd_lib.course.result import write_atomic
-from medkd_lib.evaluate.intervals import Contrast, holm, paired_contrast
+from medkd_lib.evaluate.intervals import Contrast, decide, holm, paired_contrast
 
 CONTRAST_COLUMNS = [
     *("setting", "contrast", "difference", "low", "high", "p", "p_holm", "verdict"),
@@ -37,7 +37,17 @@ class RunRow:
 
 
 def write_tables(grid: Grid, rows: Sequence[RunRow], out: Path) -> None:
-    """Write ``runs.csv``, ``cases.csv`` and ``contrasts.csv`` atomically into ``out``."""
+    """Write ``runs.csv``, ``cases.csv`` and ``contrasts.csv`` atomically into ``out``.
+
+    Rows already in the tables stay unless ``rows`` holds the same (setting, arm, seed): recording
+    a part of the grid never throws the rest away.
+
+    Raises:
+        ValueError: there is no row at all, or old rows of a setting have other test cases.
+    """
+    rows = _merged(grid, rows, out)
+    if not rows:
+        raise ValueError(f"{out}: no run to write; see `medkd record --help`")
     out.mkdir(parents=True, exist_ok=True)
     names = list(rows[0].measures)
     _write(
@@ -63,6 +73,43 @@ def write_tables(grid: Grid, rows: Sequence[RunRow], out: Path) -> None:
     _write(out / "cases.csv", ["setting", "case", "patient"], [list(c) for c in cases])
     contrasts = contrast_table(grid, read_runs(out), read_cases(out))
     _write(out / "contrasts.csv", list(contrasts.columns), contrasts.to_numpy().tolist())
+
+
+def _merged(grid: Grid, rows: Sequence[RunRow], out: Path) -> list[RunRow]:
+    new = {(r.setting, r.arm, r.seed): r for r in rows}
+    kept = (
+        {}
+        if not (out / "runs.csv").is_file()
+        else {(r.setting, r.arm, r.seed): r for r in _read_rows(out)}
+    )
+    for row in kept.values():
+        fresh = next((r for r in rows if r.setting == row.setting), row)
+        if row.cases != fresh.cases:
+            raise ValueError(
+                f"{out}: the recorded runs of {row.setting} have other test cases than the new "
+                "ones; delete runs.csv and record the whole setting again"
+            )
+    both = kept | new
+    order = [(s.id, arm, seed) for s in grid.settings for seed in grid.seeds for arm in grid.arms]
+    return [both[key] for key in order if key in both]
+
+
+def _read_rows(folder: Path) -> list[RunRow]:
+    runs, cases = read_runs(folder), read_cases(folder)
+    plain = {"setting", "arm", "seed", "split", "code", "seconds", "correct"}
+    names = [c for c in runs.columns if c not in plain]
+    found = []
+    for record in runs.to_dict("records"):
+        mine = cases[cases.setting == record["setting"]]
+        found.append(
+            RunRow(
+                **{name: record[name] for name in plain},
+                measures={name: record[name] for name in names},
+                cases=mine.case.tolist(),
+                patients=mine.patient.tolist(),
+            )
+        )
+    return found
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -113,7 +160,7 @@ def contrast_table(grid: Grid, runs: pd.DataFrame, cases: pd.DataFrame) -> pd.Da
                 "high": round(c.interval[1], 4),
                 "p": float(f"{c.p:.3g}"),
                 "p_holm": float(f"{adjusted[c.name]:.3g}"),
-                "verdict": c.verdict,
+                "verdict": decide(c.interval, adjusted[c.name]),
                 "seeds": c.seeds,
                 "cases": c.cases,
                 "patients": len(set(patients)),

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from medkd_lib.data.index import Case
 from medkd_lib.data.store import key_of, store
+from medkd_lib.fingerprint import code_hash
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,13 @@ def load_images(cases: Sequence[Case], image_size: int, *, channels: int = 1) ->
     """
     digest = {path: _digest(path) for path in sorted({c.images["image"] for c in cases})}
     content = [(c.id, c.row, digest[c.images["image"]]) for c in cases]
-    key = key_of(kind="images-1", content=content, size=image_size, channels=channels)
+    key = key_of(
+        content=content,
+        size=image_size,
+        channels=channels,
+        reader=code_hash(("data/images.py",)),
+        pillow=version("pillow"),
+    )
     entry = store("images").get_or_make(
         key, lambda: ({"images": _read_all(cases, image_size, channels)}, {})
     )

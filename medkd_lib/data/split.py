@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,15 +72,19 @@ def _divide(
     cases: Sequence[Case], fractions: Mapping[str, float], seed: int, folds: int = 20
 ) -> dict[str, list[Case]]:
     """Deal 20 stratified patient folds out to the parts, nearest to the wanted shares."""
+    unlabelled = [c.id for c in cases if c.label is None]
+    if unlabelled:
+        raise ValueError(f"a balanced split needs labels; none for {unlabelled[:3]}")
     patients = len({c.patient for c in cases})
-    folds = min(folds, patients, min(np.bincount([c.label or 0 for c in cases]).tolist() or [0]))
+    count = Counter(c.label for c in cases)
+    folds = min(folds, patients, *count.values())
     if folds < len(fractions):
         raise ValueError(
-            f"{patients} patients are too few for the parts {list(fractions)}: make "
-            "or get more patients"
+            f"too few for the parts {list(fractions)}: {patients} patients, the rarest class has "
+            f"{min(count.values())} images; make or get more patients"
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    labels = [c.label or 0 for c in cases]
+    labels = [c.label for c in cases]
     groups = [c.patient for c in cases]
     pieces = [test for _, test in splitter.split(np.zeros(len(cases)), labels, groups)]
     edges = np.round(np.cumsum(list(fractions.values())) * folds).astype(int)
@@ -97,7 +102,7 @@ def _divide(
 
 
 def check_disjoint(split: Split, cases: Sequence[Case]) -> None:
-    """Raise `LeakageError` if a patient (or a case) stands in two parts of the split."""
+    """Raise `LeakageError` if a patient stands in two parts of the split."""
     patient_of = {c.id: c.patient for c in cases}
     seen: dict[str, str] = {}
     for part, ids in split.parts.items():

@@ -6,17 +6,15 @@ its own bytes, so a half-written or damaged file is seen, reported and made anew
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
+from medkd_lib.atomic import write_whole
 from medkd_lib.home import medkd_home
 
 
@@ -48,14 +46,18 @@ class TensorStore:
         """Return the entry under ``key``, or None if there is none that is whole."""
         for path in sorted(self.folder.glob(f"{key}.*.safetensors")):
             stated = path.name.split(".")[1]
-            if hashlib.sha256(path.read_bytes()).hexdigest()[:32] != stated:
+            try:
+                blob = path.read_bytes()
+            except FileNotFoundError:
+                continue  # another process has just replaced it
+            if hashlib.sha256(blob).hexdigest()[:32] != stated:
                 warnings.warn(f"{path}: damaged (checksum differs); making it anew", stacklevel=2)
                 path.unlink(missing_ok=True)
                 continue
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                note = json.loads((file.metadata() or {}).get("note", "{}"))
-            return Entry(tensors, note)
+            tensors = load(blob)
+            # The header: eight bytes of length, then JSON.
+            header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+            return Entry(tensors, json.loads(header.get("__metadata__", {}).get("note", "{}")))
         return None
 
     def put(
@@ -66,16 +68,10 @@ class TensorStore:
         whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         blob = save(whole, {"note": json.dumps(dict(note or {}))})
         path = self.folder / f"{key}.{hashlib.sha256(blob).hexdigest()[:32]}.safetensors"
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(blob)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, blob)
+        for older in self.folder.glob(f"{key}.*.safetensors"):
+            if older != path:
+                older.unlink(missing_ok=True)
         return Entry(whole, dict(note or {}))
 
     def get_or_make(

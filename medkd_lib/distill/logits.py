@@ -118,10 +118,13 @@ def dkd(
     # KL(b_t || b_s): the two-way distribution target / rest
     binary_s, binary_t = _binary(log_p_s, target), _binary(log_p_t, target)
     target_term = (binary_t.exp() * (binary_t - binary_s)).sum(1)
-    # KL over the non-target classes, renormalised: log p̂_c = log p_c - log Σ_{c≠y} p_c
-    rest_s = log_p_s - binary_s[:, 1:]
-    rest_t = log_p_t - binary_t[:, 1:]
-    rest_term = (rest_t.exp() * (rest_t - rest_s)).masked_fill(target, 0.0).sum(1)
+    # KL over the non-target classes, renormalised: log p̂_c = log p_c - log Σ_{c≠y} p_c. The
+    # target's own column is masked before the exponential: a sure teacher would overflow there,
+    # and a masked infinity still has a NaN gradient.
+    rest_s = (log_p_s - binary_s[:, 1:]).masked_fill(target, 0.0)
+    rest_t = (log_p_t - binary_t[:, 1:]).masked_fill(target, 0.0)
+    hat_t = rest_t.masked_fill(target, -torch.inf).exp()
+    rest_term = (hat_t * (rest_t - rest_s)).sum(1)
     return temperature**2 * (alpha * target_term + beta * rest_term).mean()
 
 

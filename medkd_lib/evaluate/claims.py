@@ -11,6 +11,8 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from medkd_lib.evaluate.intervals import Decision
+
 Evidence = Literal["phantom", "stand-in", "original"]
 Verdict = Literal[
     "reproduced",
@@ -74,18 +76,16 @@ def read_paper(path: Path) -> Paper:
     return Paper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def judge(evidence: Evidence, verdict: str, p_adjusted: float) -> Verdict:
-    """Return the verdict on one trial of a claim.
+def judge(evidence: Evidence, decision: Decision) -> Verdict:
+    """Return the verdict on one trial from the course's decision on its contrast.
 
-    A direction counts as supported when the contrast is ``better`` (its interval lies above zero)
-    and its Holm-adjusted p-value is below 0.05; as not supported when it is ``worse``.
     *Reproduced* needs the original data.
     """
-    if verdict == "worse":
+    if decision == "undecided":
+        return "undecided at this n"
+    if decision == "worse":
         return "not supported"
-    if verdict == "better" and p_adjusted < 0.05:
-        return "reproduced" if evidence == "original" else "direction supported"
-    return "undecided at this n"
+    return "reproduced" if evidence == "original" else "direction supported"
 
 
 def ledger(paper: Paper, contrasts: pd.DataFrame) -> pd.DataFrame:
@@ -134,6 +134,6 @@ def _measured(trial: Trial, contrasts: pd.DataFrame) -> dict[str, str]:
     return {
         "ours": ours,
         "evidence": trial.evidence,
-        "verdict": judge(trial.evidence, str(line.verdict), float(line.p_holm)),
+        "verdict": judge(trial.evidence, line.verdict),
         "note": place,
     }

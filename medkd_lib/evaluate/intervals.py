@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,20 @@ def patient_bootstrap(
     return _percentiles(means)
 
 
+Decision = Literal["better", "worse", "undecided"]
+
+
+def decide(interval: Interval, p_adjusted: float) -> Decision:
+    """Return the one decision rule of the course.
+
+    ``better`` or ``worse`` needs both: a 95 % interval that leaves out zero, and an adjusted
+    p-value below 0.05. Everything else is ``undecided``, which is not "no difference".
+    """
+    if p_adjusted >= 0.05 or interval[0] <= 0 <= interval[1]:
+        return "undecided"
+    return "better" if interval[0] > 0 else "worse"
+
+
 @dataclass(frozen=True)
 class Contrast:
     """Mean paired difference between two arms, with its interval and p-value."""
@@ -37,13 +52,6 @@ class Contrast:
     p: float
     seeds: int
     cases: int
-
-    @property
-    def verdict(self) -> str:
-        """``better``, ``worse`` or ``undecided``, by the interval alone (see `holm` for p)."""
-        if self.interval[0] > 0:
-            return "better"
-        return "worse" if self.interval[1] < 0 else "undecided"
 
 
 def paired_contrast(
@@ -61,7 +69,8 @@ def paired_contrast(
         arm, rival: ``(seeds, cases)``, for example 0/1 correct.
 
     The 95 % interval redraws seeds and patients, so it speaks of new trainings *and* new
-    patients. The p-value is the paired t-test over seeds: it speaks of new trainings only.
+    patients. The p-value is the paired t-test over seeds: it speaks of new trainings (and new
+    divisions of the same pool) only, so on its own it is optimistic.
 
     Raises:
         ValueError: shapes differ, or fewer than two seeds.
@@ -80,8 +89,11 @@ def paired_contrast(
     share = np.stack([np.bincount(row, minlength=len(a)) for row in chosen]) / len(a)
     means = _redrawn_means(share @ sums, counts, draws, rng)
     per_seed = difference.mean(1)
-    # Equal differences in every seed have no variance: the t-test is undefined there.
-    p = 1.0 if np.allclose(per_seed, per_seed[0]) else float(stats.ttest_1samp(per_seed, 0).pvalue)
+    if np.ptp(per_seed) < 1e-12:
+        # No variance over seeds: the t-test is undefined; equal arms differ by nothing for sure.
+        p = 0.0 if abs(per_seed[0]) > 1e-12 else 1.0
+    else:
+        p = float(stats.ttest_1samp(per_seed, 0).pvalue)
     return Contrast(name, float(difference.mean()), _percentiles(means), p, *a.shape)
 
 

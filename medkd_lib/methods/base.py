@@ -95,8 +95,8 @@ class Method(ABC):
             optimizer.load_state_dict(state["optimizers"][name])
         for name, schedule in self.schedules.items():
             schedule.load_state_dict(state["schedules"][name])
-        torch.set_rng_state(state["rng"].cpu())
-        if state["rng_cuda"]:
+        torch.set_rng_state(state["rng"])
+        if len(state["rng_cuda"]) == torch.cuda.device_count() > 0:
             torch.cuda.set_rng_state_all(state["rng_cuda"])
 
 

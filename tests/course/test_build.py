@@ -11,7 +11,7 @@ from medkd_lib.course.build import as_text, build_all, build_lesson, build_solut
 from medkd_lib.course.master import MasterError, read_master
 from medkd_lib.course.structure import leaks, structure
 
-MASTER = Path(__file__).parent / "masters" / "00_exercises.py"
+MASTER = Path(__file__).parents[2] / "notebooks/masters/00_distillation_in_one_hour.py"
 
 SMALL = '''# %% [markdown]
 # # 01 · Small

@@ -20,7 +20,7 @@ from medkd_lib.course.otter import BundleError, make_bundle, standalone
 from medkd_lib.course.questions import checks_in, setup_source
 from medkd_lib.course.submission import SubmissionError, known_cells, read_submission
 
-MASTER = Path(__file__).parent / "masters" / "00_exercises.py"
+MASTER = Path(__file__).parents[2] / "notebooks/masters/00_distillation_in_one_hour.py"
 PLANTED = runpy.run_path(str(Path(__file__).parent / "planted.py"))["PLANTED"]
 KEY = bytes(range(32))
 

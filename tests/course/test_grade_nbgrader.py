@@ -14,7 +14,7 @@ from nbgrader import preprocessors as steps
 from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
-MASTER = Path(__file__).parent / "masters" / "00_exercises.py"
+MASTER = Path(__file__).parents[2] / "notebooks/masters/00_distillation_in_one_hour.py"
 KEY = bytes(range(32))
 
 
@@ -77,5 +77,5 @@ def test_the_source_solves_itself_and_the_release_does_not() -> None:
 
 def test_files_are_where_nbgrader_looks(tmp_path: Path) -> None:
     config, source = write_nbgrader(MASTER, KEY, tmp_path)
-    assert source == tmp_path / "source" / "00_exercises" / "00_exercises.ipynb"
+    assert source == tmp_path / "source" / MASTER.stem / f"{MASTER.stem}.ipynb"
     ast.parse(config.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ Patients are divided once per seed: *teacher* patients (the teacher's labels), *
 the teacher never saw the transfer images, and its answers there are not remembered labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -69,6 +69,11 @@ class Study:
         mask = torch.zeros(len(images))
         for label in range(len(self.class_names)):
             rows = (images.labels == label).nonzero().flatten()
+            if len(rows) < self.budget.few_per_class:
+                raise ValueError(
+                    f"few_per_class: expected at most the {len(rows)} images of class "
+                    f"{self.class_names[label]!r} in this part, found {self.budget.few_per_class}"
+                )
             order = torch.randperm(len(rows), generator=generator)
             mask[rows[order[: self.budget.few_per_class]]] = 1
         return mask
@@ -103,7 +108,8 @@ class Study:
             return self._supervised(
                 "student", own, self.student_steps, arm.smoothing, bool(progress)
             )
-        teacher = self.teacher(arm.teacher).network
+        trained = self.teacher(arm.teacher)
+        teacher = trained.network
         if arm.pseudo:
             guesses = predict(teacher, images.floats()).argmax(1)
             own = replace(
@@ -129,12 +135,13 @@ class Study:
                 control=arm.control,
             )
 
-        inputs = {
+        inputs = self._role_inputs("student", self.student_steps) | {
             "arm": asdict(arm),
-            "temperature": self.temperature,
-            "alpha": self.alpha,
+            "teacher": trained.key,
             "images": images.fingerprint,
             "labelled": labelled.tolist(),
+            "temperature": self.temperature,
+            "alpha": self.alpha,
         }
         return self._fit(build, tensors, steps, inputs, progress)
 
@@ -157,12 +164,28 @@ class Study:
                 label_smoothing=smoothing,
             )
 
-        inputs: dict[str, object] = {
-            "role": role,
+        inputs = self._role_inputs(role, planned) | {
             "smoothing": smoothing,
             "images": images.fingerprint,
         }
         return self._fit(build, tensors, self.steps(steps), inputs, role if progress else "")
+
+    def _role_inputs(
+        self, role: Literal["teacher", "student"], planned_steps: int
+    ) -> dict[str, object]:
+        """Return what a training depends on beside its images: sizes of its own role alone."""
+        b = self.budget
+        shape = (b.teacher_widths, b.teacher_convs) if role == "teacher" else b.student_widths
+        return {
+            "role": role,
+            "shape": shape,
+            "planned_steps": planned_steps,
+            "batch_size": b.batch_size,
+            "learning_rate": b.learning_rate,
+            "channels": self.channels,
+            "split": self.split.hash,
+            "seed": self.seed,
+        }
 
     def _fit(
         self,
@@ -172,18 +195,13 @@ class Study:
         inputs: dict[str, object],
         progress: str,
     ) -> Trained:
-        inputs |= {
-            "teacher_images": self.parts["teacher"].fingerprint,
-            "max_steps": self.max_steps,
-            "epochs": self.epochs,
-        }
-        inputs |= {"split": self.split.hash, "seed": self.seed, "budget": asdict(self.budget)}
         return fit_cached(
             build,
             lambda start: batches(tensors, self.budget.batch_size, self.seed, start=start),
             steps,
             self.fabric,
             inputs=inputs,
+            rooms=("course/experiments",),
             progress=progress,
         )
 
@@ -210,8 +228,3 @@ def run_arm(study: Study, arm: str) -> Predictions:
     """Train one declared arm (or teacher) and return its test predictions."""
     trained = study.teacher(TEACHERS[arm]) if arm in TEACHERS else study.train(arm)
     return study.predictions(trained.network)
-
-
-def arm_names() -> Sequence[str]:
-    """Return every arm a grid may declare."""
-    return [*TEACHERS, *ARMS]
