@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -23,12 +24,23 @@ app.add_typer(course_app, name="course")
 
 
 def main() -> None:
-    """Run the command; errors a user can mend are one message and exit code 2, not a traceback."""
+    """Run the command; what a user can mend is one message and exit code 2, not a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except Exception as error:
+        if not _for_the_user(error):
+            raise
         sys.stderr.write(f"medkd: {error}\n")
         sys.exit(2)
+
+
+def _for_the_user(error: Exception) -> bool:
+    """Whether our own code raised this error on purpose; a library's error keeps its traceback."""
+    if type(error).__module__.startswith("medkd_lib"):
+        return True
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    ours = raised_in.is_relative_to(Path(__file__).resolve().parent)
+    return ours and isinstance(error, (ValueError, FileNotFoundError, FileExistsError))
 
 
 @app.command()
@@ -46,6 +58,7 @@ def run(
     ] = None,
     solutions: Annotated[bool, typer.Option(help="Run the solution notebooks.")] = False,
     cell_timeout: Annotated[float | None, typer.Option(help="Seconds for one cell.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Run lessons headlessly into run folders.
 
@@ -67,6 +80,8 @@ def run(
     outcomes = run_lessons(
         requests, caller=caller, out=out, jobs=jobs, fresh=fresh, cell_timeout=cell_timeout
     )
+    if as_json:
+        typer.echo(json.dumps([o.result.model_dump(mode="json") for o in outcomes], indent=1))
     raise typer.Exit(exit_code(outcomes))
 
 
@@ -76,7 +91,7 @@ def params(lesson: str, as_json: Json = False) -> None:
     from medkd_lib.course.locate import find_lessons
     from medkd_lib.course.parameters import read_parameters
 
-    (found,) = find_lessons([lesson], Path.cwd())
+    found = find_lessons([lesson], Path.cwd())[0]
     parameters = read_parameters(found.notebook)
     if as_json:
         typer.echo(json.dumps([vars(p) for p in parameters], indent=1))
@@ -105,7 +120,7 @@ def record(
         read_grid(lesson),
         results_folder(lesson),
         arms=_names(arms),
-        seeds=[int(s) for s in _names(seeds)],
+        seeds=_numbers(seeds),
         settings=_names(settings),
         jobs=jobs,
         tell=typer.echo,
@@ -138,3 +153,10 @@ def doctor(as_json: Json = False) -> None:
 
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    wrong = [part for part in _names(text) if not part.isdigit()]
+    if wrong:
+        raise ValueError(f"--seeds: expected numbers such as 0,1,2, found {', '.join(wrong)}")
+    return [int(part) for part in _names(text)]

@@ -78,7 +78,7 @@ def test_supported_pythons_agree() -> None:
 
 
 def test_the_repository_speaks_of_the_product_alone() -> None:
-    hosts = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|/work/|/root/")
+    hosts = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|/work/|/root/|/opt/")
     skipped = {".git", ".venv", "runs", "__pycache__"}
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
@@ -91,3 +91,4 @@ def test_the_repository_speaks_of_the_product_alone() -> None:
         except UnicodeDecodeError:
             continue
         assert not hosts.search(text), path
+        assert parts[0] == ".ci" or "../shared" not in text, path

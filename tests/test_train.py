@@ -84,11 +84,29 @@ def test_resume_in_the_middle_of_an_epoch_draws_the_same_batches() -> None:
     assert later == first[7:]
 
 
-def test_a_half_written_checkpoint_is_never_seen(cpu: Fabric, tmp_path: Path) -> None:
-    fit(build(), loader, STEPS, cpu, checkpoint=tmp_path / "s.pt", checkpoint_every=5)
+def test_a_half_written_checkpoint_is_never_seen(
+    cpu: Fabric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def full_disk_the_third_time(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk_the_third_time)
+    with pytest.raises(OSError, match="No space left"):
+        fit(build(), loader, STEPS, cpu, checkpoint=tmp_path / "s.pt", checkpoint_every=5)
     assert [p.name for p in tmp_path.iterdir()] == ["s.pt"]
     state = torch.load(tmp_path / "s.pt", weights_only=True)
-    assert state["step"] == 20
+    assert state["step"] == 10
+
+
+def test_the_log_is_there_while_training_goes_on(cpu: Fabric, tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "log.jsonl"
+    with pytest.raises(Stops):
+        fit(build(), lambda start: stopping(13, start), STEPS, cpu, log=log, log_every=4)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [4, 8, 12]
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_name(cpu: Fabric) -> None:
@@ -137,8 +155,11 @@ if {slow}:
         save(*args); print("saved", flush=True); time.sleep(60)
     train._save = slow_save
 original = train.fit
-def often(*args, **kwargs):
-    return original(*args, **(kwargs | dict(checkpoint_every=5)))
+def often(method, loader_from, *args, **kwargs):
+    def told(start):
+        print("from step", start, flush=True)
+        return loader_from(start)
+    return original(method, told, *args, **(kwargs | dict(checkpoint_every=5)))
 train.fit = often
 done = train.fit_cached(build, loader, STEPS, Fabric(accelerator="cpu", devices=1),
                         inputs={{"seed": 0}})
@@ -156,18 +177,20 @@ def test_kill_9_during_training_then_the_same_command(home: Path, tmp_path: Path
         )  # fmt: skip
 
     killed = start(True, "never.pt")
-    assert killed.stdout is not None and killed.stdout.readline().strip() == "saved"
+    assert killed.stdout is not None
+    assert [killed.stdout.readline().strip() for _ in range(2)] == ["from step 0", "saved"]
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert list((home / "checkpoints").glob("*.pt"))
-    assert start(False, "resumed.pt").communicate() and (tmp_path / "resumed.pt").is_file()
-    (tmp_path / "resumed.pt").rename(tmp_path / "kept.pt")
+    resumed = start(False, "resumed.pt")
+    assert resumed.communicate()[0] == "from step 5\n" and resumed.returncode == 0
     for entry in (home / "store" / "models").glob("*"):
         entry.unlink()
-    assert start(False, "whole.pt").communicate() and (tmp_path / "whole.pt").is_file()
-    resumed = torch.load(tmp_path / "kept.pt", weights_only=True)
-    whole = torch.load(tmp_path / "whole.pt", weights_only=True)
-    assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
+    whole = start(False, "whole.pt")
+    assert whole.communicate()[0] == "from step 0\n" and whole.returncode == 0
+    kept = torch.load(tmp_path / "resumed.pt", weights_only=True)
+    again = torch.load(tmp_path / "whole.pt", weights_only=True)
+    assert all(torch.equal(v, kept[k]) for k, v in again.items())
 
 
 def test_predict_keeps_order_and_needs_no_batch_fit() -> None:

@@ -13,6 +13,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 from torch import Tensor
 
+from medkd_lib import __version__
 from medkd_lib.course.exercise import Scoreboard
 from medkd_lib.course.experiments.logits import Study
 from medkd_lib.course.resolve import Config
@@ -29,6 +30,7 @@ from medkd_lib.course.result import (
 from medkd_lib.data.images import load_images
 from medkd_lib.data.index import Index, index
 from medkd_lib.data.manifest import Manifest, load_manifest
+from medkd_lib.data.split import write_split
 from medkd_lib.evaluate.classify import Predictions, measures
 from medkd_lib.evaluate.intervals import patient_bootstrap
 from medkd_lib.phantom.twin import NoTwinError, twin
@@ -139,12 +141,15 @@ def finish(
         claims=[Claim(id=r.claim, verdict=r.verdict, note=r.note) for r in ledger.itertuples()],
         params={k: v for k, v in vars(config).items()
                 if isinstance(v, (bool, int, float, str)) or v is None},
-        versions={p: version(p) for p in ("medkd", "torch", "numpy", "scikit-learn")},
+        versions={"medkd": __version__}
+        | {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         truncated=config.truncated,
         exercises={"points": points["points"], "possible": points["possible"]},
         seconds=time.perf_counter() - config.started,
     )  # fmt: skip
-    path = write_result(run_folder(lesson), result)
+    folder = run_folder(lesson)
+    write_split(study.split, folder / "split.json")
+    path = write_result(folder, result)
     print(f"written: {path}")
     return path
 

@@ -107,17 +107,28 @@ def _typed(p: Parameter, value: object) -> bool | int | float | str:
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
     elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except ValueError:
-            raise ParameterError(_wrong(p, expected, value)) from None
-        if not math.isfinite(number):
-            raise ParameterError(_wrong(p, "a finite number", value))
-        if p.kind == "float":
+        number = _integer(value) if p.kind == "int" else _number(value)
+        if number is not None:
             return number
-        if number.is_integer():
-            return int(value) if not isinstance(value, str) else int(number)
     raise ParameterError(_wrong(p, expected, value))
+
+
+def _integer(value: int | float | str) -> int | None:
+    """Return a whole number without going through float, which would round a large one."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _number(value: int | float | str) -> float | None:
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _ruled(p: Parameter, value: bool | int | float | str, caller: Path) -> object:
@@ -135,12 +146,12 @@ def _ruled(p: Parameter, value: bool | int | float | str, caller: Path) -> objec
         raise ParameterError(_wrong(p, f"one of {', '.join(choices)}", value) + hint)
     if isinstance(value, str):
         raise ParameterError(f"parameter {p.name}: rule [{rule}] does not fit a text value")
-    if not _within(rule, float(value)):
+    if not _within(rule, value):
         raise ParameterError(_wrong(p, f"a value {rule}", value))
     return value
 
 
-def _within(rule: str, value: float) -> bool:
+def _within(rule: str, value: int | float) -> bool:
     if match := re.fullmatch(r"(\S+?)\.\.(\S+)", rule):
         return float(match[1]) <= value <= float(match[2])
     if match := re.fullmatch(r"(>=|<=|>|<)\s*(\S+)", rule):

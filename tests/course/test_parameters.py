@@ -14,7 +14,7 @@ data_root: str = ""  # [folder] real images; empty: the phantom twin
 temperature: float = 4.0  # [> 0] softening
 alpha: float = 0.9  # [0..1] weight
 epochs: int | None = None  # [>= 1] passes; None: the profile decides
-seed: int = 0  # [>= 0] of everything
+seed: int = 0  # [0..4294967295] of everything
 deep: bool = False  # a switch without rule
 """
 PROFILES = {"lesson": {"epochs": 5, "width": 8}, "smoke": {"epochs": 1, "width": 4}}
@@ -41,7 +41,10 @@ def test_reading() -> None:
         ({"epochs": 2.5}, "expected a value of type int"),
         ({"epochs": 0}, "epochs: expected a value >= 1, found 0"),
         ({"temperature": -1}, "temperature: expected a value > 0, found -1"),
-        ({"temperature": "nan"}, "finite"),
+        ({"temperature": "nan"}, "type float, found 'nan'"),
+        ({"seed": "5000000000"}, "0..4294967295"),
+        ({"seed": "1" + 400 * "0"}, "seed: expected"),
+        ({"temperature": "1e999"}, "type float"),
         ({"temperature": None}, "expected a value of type float, found None"),
         ({"alpha": 1.01}, r"expected a value 0\.\.1"),
         ({"profile": "leson"}, "one of smoke, lesson, paper.*did you mean 'lesson'"),
@@ -64,6 +67,7 @@ def test_converted() -> None:
     assert isinstance(values["temperature"], float)
     assert values["data_root"] == str((HERE / "masters").resolve())
     assert checked(epochs="None")["epochs"] is None
+    assert checked(epochs="9007199254740993")["epochs"] == 9007199254740993
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,15 @@ from medkd_lib.course.tables import (
 )
 from medkd_lib.data.manifest import manifest_folder
 from medkd_lib.evaluate.claims import judge, ledger, read_paper
+from medkd_lib.evaluate.intervals import decide
 
 RECORDED = [p.parent.name for p in sorted(results_folder("00").parent.glob("*/runs.csv"))]
 
 
 def grid() -> Grid:
     return Grid.model_validate({
-        "lesson": "99", "experiment": "logits", "declared": "today", "seeds": [0, 1, 2, 3, 4],
+        "lesson": "99", "experiment": "logits", "temperature": 4, "alpha": 0.9,
+        "declared": "today", "seeds": [0, 1, 2, 3, 4],
         "settings": [{"id": "toy", "title": "t", "dataset": "cxr3", "evidence": "phantom",
                       "difficulty": "clear", "patients": 9}],
         "arms": ["few_kd", "few_alone"], "primary": "accuracy", "correction": "holm",
@@ -87,11 +89,11 @@ def test_a_contrast_on_an_undeclared_arm_is_refused() -> None:
 
 
 def test_verdicts_of_the_ledger() -> None:
-    assert judge("phantom", "better", 0.01) == "direction supported"
-    assert judge("original", "better", 0.01) == "reproduced"
-    assert judge("phantom", "better", 0.2) == "undecided at this n"
-    assert judge("stand-in", "worse", 0.01) == "not supported"
-    assert judge("phantom", "undecided", 0.5) == "undecided at this n"
+    assert judge("phantom", decide((0.1, 0.2), 0.01)) == "direction supported"
+    assert judge("original", decide((0.1, 0.2), 0.01)) == "reproduced"
+    assert judge("phantom", decide((0.1, 0.2), 0.2)) == "undecided at this n"
+    assert judge("phantom", decide((-0.1, 0.2), 0.01)) == "undecided at this n"
+    assert judge("stand-in", decide((-0.2, -0.1), 0.01)) == "not supported"
 
 
 def test_the_ledger_keeps_every_claim(tmp_path: Path) -> None:

@@ -136,6 +136,18 @@ def test_finite_in_half_precision_and_at_huge_logits(name: str, dtype: torch.dty
     assert s.grad is not None and torch.isfinite(s.grad).all()
 
 
+@pytest.mark.parametrize("margin", [100.0, 1e4])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_sure_teacher_gives_a_finite_gradient(name: str, margin: float) -> None:
+    """All of the teacher's mass on the label: its other classes vanish, the gradient must not."""
+    teacher = margin * F.one_hot(LABELS, 5).double()
+    for start in (logits(0), teacher.clone(), -teacher):
+        student = start.requires_grad_()
+        value = LOSSES[name](student, teacher)
+        (gradient,) = torch.autograd.grad(value, student)
+        assert torch.isfinite(value) and torch.isfinite(gradient).all()
+
+
 def test_the_closed_form_gradient_is_autograds() -> None:
     s, t = logits(0).requires_grad_(), logits(1)
     hinton_kd(s, t, 5.0).backward()

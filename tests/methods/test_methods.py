@@ -1,13 +1,16 @@
 """Methods: the teacher guard, the controls, state, and the student that stands alone."""
 
 import copy
+from typing import cast
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from medkd_lib.data.augment import augment
 from medkd_lib.data.batches import Batch
+from medkd_lib.distill.logits import hinton_kd
 from medkd_lib.methods.base import FrozenTeacher, bare
 from medkd_lib.methods.hinton import HintonKD, TeacherControl
 from medkd_lib.methods.supervised import Supervised
@@ -80,22 +83,25 @@ def test_the_train_mode_control_really_drifts(cpu: Fabric) -> None:
 
 def test_a_shuffled_teacher_answers_for_another_image(cpu: Fabric) -> None:
     class Echo(nn.Module):
-        """Answers with the image's own number, so a mix-up is visible."""
+        """Answers with the image's own pixels, so a mix-up is visible; remembers its answer."""
+
+        heard = torch.empty(0)
 
         def forward(self, images: Tensor) -> Tensor:
-            return images.flatten(1)[:, :3]
+            self.heard = images.flatten(1)[:, :3].clone()
+            return self.heard
 
-    heard: list[Tensor] = []
-    method = kd(Echo(), "shuffled")
-    method.setup(cpu)
-    original = method.networks["teacher"].forward
-    method.networks["teacher"].forward = lambda x: heard.append(original(x)) or heard[-1]  # type: ignore[func-returns-value]
-    losses = method.update(batch())
-    right = kd(Echo())
-    right.setup(cpu)
-    assert float(losses["distillation"]) != pytest.approx(
-        float(right.update(batch())["distillation"])
-    )
+    for control, places in (("none", 0), ("shuffled", 1)):
+        echo = Echo()
+        method = kd(echo, cast(TeacherControl, control))
+        method.setup(cpu)
+        student = copy.deepcopy(bare(method.networks["student"])).train()
+        torch.manual_seed(0)
+        found = method.update(batch())["distillation"]
+        torch.manual_seed(0)  # the same augmentation
+        student_logits = student(augment(batch()["images"]))
+        expected = hinton_kd(student_logits, echo.heard.roll(places, 0), 4.0)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_unlabelled_images_give_no_label_gradient(cpu: Fabric) -> None:
