@@ -63,7 +63,8 @@ def ours(
     began = time.perf_counter()
     fit(
         method, lambda start: batches(tensors, 32, 0, start=start), steps, fabric,
-        checkpoint=home / f"{time.time_ns()}.pt", log=home / "log.jsonl", log_every=10, progress="loop",
+        checkpoint=home / f"{time.time_ns()}.pt", log=home / "log.jsonl", log_every=10,
+        progress="loop",
     )  # fmt: skip
     return time.perf_counter() - began
 

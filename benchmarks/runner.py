@@ -4,7 +4,6 @@ Pairs, alternating which goes first, in one session: a machine that is busy for 
 of a pair. The bound is a median ratio of 1.5. Run: ``python benchmarks/runner.py [PAIRS]``.
 """
 
-import importlib.util
 import json
 import os
 import platform
@@ -20,15 +19,6 @@ BOUND = 1.5
 OUT = Path(__file__).parent / "out"
 NOTEBOOK = Path(__file__).parents[1] / "tests" / "course" / "notebooks" / "00_fine.ipynb"
 COMMAND_LINE = "from medkd_lib.cli import main; main()"
-# Until the command line is there: the same functions that it calls.
-FUNCTIONS = """
-import sys
-from pathlib import Path
-from medkd_lib.course.run import exit_code, make_requests, run_lessons
-here = Path.cwd()
-requests = make_requests([sys.argv[2]], {}, caller=here)
-sys.exit(exit_code(run_lessons(requests, caller=here, out=Path(sys.argv[4]), fresh=True)))
-"""
 
 
 def papermill(folder: Path) -> list[str]:
@@ -36,9 +26,8 @@ def papermill(folder: Path) -> list[str]:
 
 
 def medkd(folder: Path) -> list[str]:
-    program = COMMAND_LINE if importlib.util.find_spec("medkd_lib.cli") else FUNCTIONS
     arguments = ["run", str(NOTEBOOK), "--out", str(folder), "--fresh"]
-    return [sys.executable, "-c", program, *arguments]
+    return [sys.executable, "-c", COMMAND_LINE, *arguments]
 
 
 def seconds(command: list[str], folder: Path) -> float:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,17 +171,43 @@ def held(folder: Path) -> Iterator[None]:
         RunnerError: one that still runs holds it.
     """
     lock = folder / "lock.json"
-    mark = read_mark(lock)
-    if owner_alive(mark):
-        raise RunnerError(
-            f"{folder}: another `medkd run` (process {mark['pid']} on {mark['host']}) works in it; "
-            f"wait for it, give another --out, or delete {lock.name} if it is long gone"
-        )
-    write_atomic(lock, json.dumps(owner()) + "\n")
+    with _alone(folder / "lock.claim"):
+        mark = read_mark(lock)
+        if owner_alive(mark):
+            raise RunnerError(
+                f"{folder}: another `medkd run` (process {mark['pid']} on {mark['host']}) works in "
+                f"it; wait for it, give another --out, or delete {lock.name} if it is long gone"
+            )
+        write_atomic(lock, json.dumps(owner()) + "\n")
     try:
         yield
     finally:
         lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(claim: Path, patience_s: float = 5.0) -> Iterator[None]:
+    """Let one runner at a time look at a lock and take it.
+
+    Moving a dead owner's lock away needs this too: a slow runner would move its successor's.
+    """
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            break
+        # Windows denies a file that is just being deleted.
+        except (FileExistsError, PermissionError) as error:
+            if time.monotonic() > end:
+                raise RunnerError(
+                    f"{claim}: held for {patience_s:g} s by a `medkd run` that is starting, or was "
+                    f"killed at that moment; delete this file if none is starting ({error})"
+                ) from error
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        claim.unlink()
 
 
 def read_mark(path: Path) -> dict[str, Any]:

@@ -36,6 +36,8 @@ from medkd_lib.evaluate.intervals import patient_bootstrap
 from medkd_lib.phantom.twin import NoTwinError, twin
 from medkd_lib.show.gallery import Gallery
 
+# Every twin carries it, no real release does.
+TRUTH_TABLE = "truth.csv"
 INTERVAL_KIND = "95 % bootstrap over test patients, one training"
 
 
@@ -63,7 +65,9 @@ def open_images(config: Config) -> Images:
     manifest = load_manifest(config.dataset)
     if config.data_root:
         root = Path(config.data_root)
-        return Images(manifest, root, index(manifest, root), "stand-in")
+        # A twin handed over as data_root stays a phantom: its truth table gives it away.
+        synthetic = (root / TRUTH_TABLE).is_file()
+        return Images(manifest, root, index(manifest, root), "phantom" if synthetic else "stand-in")
     if manifest.phantom is None:
         raise NoTwinError(
             f"parameter data_root: {config.dataset} has no phantom twin yet; name the folder of "

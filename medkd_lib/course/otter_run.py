@@ -2,6 +2,11 @@
 
 otter un-pickles what the graded kernel wrote. That happens in the child process, which has run the
 student's code anyway; this process reads one JSON file and checks its form.
+
+A guard stands in every Python that the run starts, and a process cannot take its own guard down:
+our package is neither imported nor opened there. What it cannot see: another program that copies
+the source (`subprocess`, whose child may drop the guard; `ctypes`), and a copy that lies elsewhere.
+Such answers are left to the reader of the words that `submission` marks.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ import nbformat
 import psutil
 from nbformat import NotebookNode
 
+from medkd_lib.fingerprint import PACKAGE
+
 RUNNER = """
 import json, sys
 from otter.api import grade_submission
@@ -32,7 +39,39 @@ if results.catastrophic_error is not None:
 """
 """The child: grade through otter, and hand back per test case what `otter run` only sums up."""
 
-DECOY = 'raise ImportError("medkd_lib is not available while grading: write the answer yourself")\n'
+REFUSAL = 'raise ImportError("medkd_lib is not available while grading: write the answer yourself")'
+
+GUARD = f"""
+import os, site, sys
+from importlib.machinery import PathFinder
+
+def guard(package):
+    ways = [entry for entry in sys.path if os.path.isdir(os.path.join(entry, "medkd_lib"))]
+    finders = [finder for finder in sys.meta_path if finder is not PathFinder]
+    specs = [finder.find_spec("medkd_lib", None) for finder in finders]
+    homes = [package, *(os.path.join(entry, "medkd_lib") for entry in ways)]
+    homes += [os.path.dirname(spec.origin) for spec in specs if spec and spec.origin]
+    real, separator = os.path.realpath, os.sep
+    homes = tuple(real(home).casefold() + separator for home in homes)
+    # The packages that answers need lie beside ours in site-packages, where only the hook helps.
+    kept = [os.path.dirname(__file__), *site.getsitepackages()]
+    sys.path[:] = [entry for entry in sys.path if entry not in ways or entry in kept]
+
+    def refuse(event, args):
+        if event == "import":
+            ours = args[0].partition(".")[0] == "medkd_lib"
+        elif event == "open" and isinstance(args[0], (str, bytes, os.PathLike)):
+            ours = (real(os.fsdecode(args[0])).casefold() + separator).startswith(homes)
+        else:
+            return
+        if ours:
+            {REFUSAL}
+
+    sys.addaudithook(refuse)  # unlike a finder, no code can remove it
+
+guard({str(PACKAGE)!r})
+"""
+"""The `sitecustomize` of a graded Python: runs after the `.pth` files that show it our checkout."""
 
 KEPT = ("PATH", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 """All a graded kernel inherits from our environment: no tokens, no PYTHONPATH, no home."""
@@ -56,9 +95,8 @@ def run_otter(notebook: NotebookNode, archive: Path, folder: Path, timeout_s: fl
         timeout_s: wall-clock seconds before the run and all its children are ended.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "decoy" / "medkd_lib").mkdir(parents=True)
-    (folder / "tmp").mkdir()
-    (folder / "decoy" / "medkd_lib" / "__init__.py").write_text(DECOY, encoding="utf-8")
+    (folder / "tmp").mkdir(parents=True)
+    write_decoy(folder / "decoy")
     nbformat.write(notebook, folder / "submission.ipynb")
     result = folder / "result.json"
     command = [sys.executable, "-X", "utf8", "-P", "-c", RUNNER]
@@ -76,6 +114,13 @@ def run_otter(notebook: NotebookNode, archive: Path, folder: Path, timeout_s: fl
         return Outcome(cases, "")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_decoy(folder: Path) -> None:
+    """Write what hides our package from a Python with `folder` first on its `PYTHONPATH`."""
+    (folder / "medkd_lib").mkdir(parents=True)
+    (folder / "medkd_lib" / "__init__.py").write_text(REFUSAL + "\n", encoding="utf-8")
+    (folder / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
 
 
 def _run(command: list[str], folder: Path, log: int, timeout_s: float) -> int | None:
@@ -105,7 +150,7 @@ def _environment(folder: Path) -> dict[str, str]:
     home = str(folder.resolve())
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {
-        # First on the path and alone there: it hides an installed medkd_lib from the answers.
+        # First on the path and alone there; the kernel inherits it, and so the guard.
         "PYTHONPATH": str((folder / "decoy").resolve()),
         "PYTHONUTF8": "1",
         "HOME": home,

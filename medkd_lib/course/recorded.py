@@ -94,6 +94,8 @@ class Recorded:
         )
         known = {s.id: s for s in self.grid.settings}
         if wanted in known:
+            if not self._same_experiment(config):
+                print("your run differs from the recorded ones by more than its seed: no star")
             return Shown(wanted, known[wanted].title, self._same_experiment(config))
         default = known["phantom_subtle"]
         print(f"{wanted} was not recorded: shown is {default.title}, without your run")

@@ -110,7 +110,9 @@ def _watch(
             stdin=subprocess.PIPE,  # held open: its end tells the child that we are gone
             stdout=stdout,
             stderr=stderr,
-            start_new_session=True,  # Ctrl-C reaches the runner alone, which ends its children
+            # Ctrl-C reaches the runner alone, which ends its children.
+            start_new_session=True,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
         ) as process,
     ):
         tree = ProcessTree(process.pid)

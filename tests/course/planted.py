@@ -151,6 +151,37 @@ PLANTED = [
         "medkd_lib",
     ),
     _planted(
+        "decoy_removed",
+        "q1",
+        """
+        import sys
+        entries = getattr(sys, "pa" + "th")
+        entries[:] = [entry for entry in entries if "decoy" not in entry]
+        from medkd_lib.distill.logits import hinton_kd
+        return hinton_kd(student_logits, teacher_logits, temperature)
+        """,
+        Q1,
+        "medkd_lib",
+    ),
+    _planted(
+        "installation_searched",
+        "q1",
+        """
+        import importlib, site, sys
+        for name in ("pa" + "th", "meta_" + "path"):
+            things = getattr(sys, name)
+            things[:] = [thing for thing in things if "decoy" not in str(thing)]
+            things[:] = [thing for thing in things if isinstance(thing, (str, type))]
+        for folder in site.getsitepackages():
+            site.addsitedir(folder)
+        load = getattr(importlib, "import_" + "module")
+        logits = load("med" + "kd_lib.distill.logits")
+        return logits.hinton_kd(student_logits, teacher_logits, temperature)
+        """,
+        Q1,
+        "importlib",
+    ),
+    _planted(
         "temperature_forgotten",
         "q2",
         SOFTENED

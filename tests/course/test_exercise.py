@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from medkd_lib.course.exercise import PUBLIC_KEY, Scoreboard, secret_for
+from medkd_lib.course.master import read_master
 
 MASTER = Path(__file__).parents[2] / "notebooks/masters/00_distillation_in_one_hour.py"
 
@@ -169,7 +170,12 @@ def test_secrets_differ_by_key_lesson_exercise_and_check() -> None:
 def test_the_master_of_lesson_00_passes_all_its_checks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    score = runpy.run_path(str(MASTER))["score"]
-    assert score.all_passed
+    score = Scoreboard("00")
+    names: dict[str, object] = {"score": score}
+    wanted = {"exercise-setup", "exercise", "check", "hidden-check"}
+    for cell in read_master(MASTER).cells:  # the others train networks
+        if wanted & set(cell.tags):
+            exec(cell.source, names)
+    assert score.all_passed, capsys.readouterr().out
     assert score.as_dict()["possible"] == 12.0
-    assert "q3: 7 of 7 checks passed" in capsys.readouterr().out
+    assert "q3: 7 of 7 checks passed" in score.summary()

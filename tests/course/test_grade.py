@@ -3,10 +3,13 @@
 import csv
 import importlib.util
 import json
+import os
 import runpy
 import stat
+import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,10 @@ from medkd_lib.course.grade import GradeError, grade, new_key, read_key, submiss
 from medkd_lib.course.gradebook import Grade
 from medkd_lib.course.master import read_master
 from medkd_lib.course.otter import BundleError, make_bundle, standalone
+from medkd_lib.course.otter_run import write_decoy
 from medkd_lib.course.questions import checks_in, setup_source
 from medkd_lib.course.submission import SubmissionError, known_cells, read_submission
+from medkd_lib.fingerprint import PACKAGE
 
 MASTER = Path(__file__).parents[2] / "notebooks/masters/00_distillation_in_one_hour.py"
 PLANTED = runpy.run_path(str(Path(__file__).parent / "planted.py"))["PLANTED"]
@@ -121,15 +126,63 @@ def test_planted_answers_trip_their_checks_whatever_the_key(wrong, key) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_each_planted_answer_loses_exactly_its_points(tmp_path: Path) -> None:
     handed = tmp_path / "handed"
-    for wrong in PLANTED:
-        hand_in(handed, MASTER, wrong.name, {wrong.exercise: wrong.source})
+    # Exercises are graded apart, so that one student errs in all three: a third less to run.
+    by_exercise = [[p for p in PLANTED if p.exercise == q] for q in ("q1", "q2", "q3")]
+    students = {
+        "-".join(p.name for p in some if p): [p for p in some if p]
+        for some in zip_longest(*by_exercise)
+    }
+    for name, planted in students.items():
+        hand_in(handed, MASTER, name, {p.exercise: p.source for p in planted})
     rows = by_student(grade(MASTER, submissions_in(handed), KEY, tmp_path / "out", jobs=2))
     price = {check.name: check.points for check in checks_in(read_master(MASTER))}
-    for wrong in PLANTED:
-        row = rows[wrong.name]
-        assert (wrong.name, lost(row), row.errors) == (wrong.name, wrong.loses, ())
-        assert row.total == 12.0 - sum(price[name] for name in wrong.loses)
-        assert row.review == wrong.review
+    assert {name: (lost(row), row.errors) for name, row in rows.items()} == {
+        name: (frozenset().union(*(p.loses for p in planted)), ())
+        for name, planted in students.items()
+    }
+    for name, planted in students.items():
+        assert rows[name].total == 12.0 - sum(price[check] for p in planted for check in p.loses)
+        assert rows[name].review == tuple(word for p in planted for word in p.review)
+
+
+FREE = "import importlib, site, sys\nsys.path[:] = [p for p in sys.path if 'decoy' not in p]\n"
+WAYS = {
+    "named": "import medkd_lib.fingerprint",
+    "loaded": "import importlib\nimportlib.import_module('medkd_lib.fingerprint')",
+    "decoy removed": FREE + "import medkd_lib.fingerprint",
+    "decoy removed, loaded": FREE + "importlib.import_module('medkd_lib.fingerprint')",
+    "path put back": FREE + f"sys.path.append({str(PACKAGE.parent)!r})\n"
+    "sys.meta_path[:] = [f for f in sys.meta_path if isinstance(f, type)]\n"
+    "importlib.import_module('medkd_lib.fingerprint')",
+    "by its file": "from importlib.util import module_from_spec, spec_from_file_location\n"
+    f"spec = spec_from_file_location('mine', {str(PACKAGE / 'fingerprint.py')!r})\n"
+    "spec.loader.exec_module(module_from_spec(spec))",
+    "read": f"open({str(PACKAGE / 'fingerprint.py')!r}).read()",
+    "read through a link": f"import os\nos.symlink({str(PACKAGE)!r}, 'mine')\n"
+    "from pathlib import Path\nPath('mine/fingerprint.py').read_bytes()",
+    "beside it": "import benchmarks.runner",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_to_the_answers_stays_open(tmp_path: Path, way: str) -> None:
+    write_decoy(tmp_path / "decoy")
+    ended = {}
+    for name, path in {"free": [], "guarded": [tmp_path / "decoy"]}.items():
+        (tmp_path / name).mkdir()
+        python_path = os.pathsep.join(map(str, [*path, PACKAGE.parent]))
+        ended[name] = subprocess.run(
+            [sys.executable, "-c", WAYS[way]],
+            cwd=tmp_path / name,
+            env=os.environ | {"PYTHONPATH": python_path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ended["free"].returncode == 0, ended["free"].stderr
+    assert ended["guarded"].returncode == 1
+    last = ended["guarded"].stderr.splitlines()[-1]
+    assert last.startswith(("ImportError: medkd_lib is not available", "ModuleNotFoundError: No"))
 
 
 @needs_otter
@@ -155,7 +208,7 @@ def test_trouble_costs_one_exercise_or_one_row(small: Path, tmp_path: Path) -> N
             KEY,
             tmp_path / "out",
             jobs=2,
-            timeout_s=120,
+            timeout_s=60,
             progress=lambda row: seen.append(row.student),
         )
     )
@@ -173,7 +226,7 @@ def test_trouble_costs_one_exercise_or_one_row(small: Path, tmp_path: Path) -> N
         "not_a_notebook": 0,
     }
     assert sorted(seen) == sorted(rows)
-    assert rows["hangs"].errors == ("q1: did not finish within 120 s",)
+    assert rows["hangs"].errors == ("q1: did not finish within 60 s",)
     assert "q1: otter gave no result" in rows["dies"].errors[0]
     assert "q2: its cell is missing" in rows["deleted"].errors[0]
     assert "JSON is broken" in rows["broken"].errors[0]

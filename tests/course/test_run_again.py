@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
+from medkd_lib.course import job
 from medkd_lib.course import run as runner
 from medkd_lib.course.job import Request, RunnerError, claim_folder, clear, finished, held
 from medkd_lib.course.locate import Lesson
@@ -120,3 +122,39 @@ def test_two_runners_never_share_a_folder(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text(json.dumps({"pid": 1, "started": 0, "host": "here"})[:9])
     with held(tmp_path):
         assert json.loads((tmp_path / "lock.json").read_text())["pid"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", ["", '{"pid": 1, "st', "dead"], ids=["none", "half", "dead"])
+def test_of_runners_that_claim_at_once_one_gets_in(tmp_path: Path, left: str) -> None:
+    dead = json.dumps(job.owner() | {"started": 0.0})
+    start, end = threading.Barrier(4), threading.Barrier(4)
+    found: list[str] = []
+
+    def claim() -> None:
+        start.wait(30)
+        try:
+            with held(tmp_path):
+                found.append("in")
+                end.wait(30)
+        except RunnerError:
+            found.append("out")
+            end.wait(30)
+
+    for _ in range(10):
+        if left:
+            (tmp_path / "lock.json").write_text(dead if left == "dead" else left)
+        threads = [threading.Thread(target=claim) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(found) == ["in", "out", "out", "out"]
+        found.clear()
+
+
+def test_a_claim_left_by_a_killed_start_says_what_to_delete(tmp_path: Path) -> None:
+    (tmp_path / "lock.claim").touch()
+    with pytest.raises(RunnerError, match=r"lock\.claim: held for 0\.1 s .* delete this file"):
+        with job._alone(tmp_path / "lock.claim", patience_s=0.1):
+            pass
