@@ -14,6 +14,7 @@ from medkd_lib.course.result import read_result
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
+NO_NETWORK = ROOT / "tests" / "no_network"
 LESSONS = sorted(p.stem for p in (NOTEBOOKS / "masters").glob("[0-9]*.py"))
 
 
@@ -21,8 +22,17 @@ def medkd(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from medkd_lib.cli import main; main()", *arguments],
         cwd=home, capture_output=True, text=True, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(NO_NETWORK)},
     )  # fmt: skip
+
+
+def test_the_network_is_off_for_the_runs_below() -> None:
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(NO_NETWORK)},
+    )  # fmt: skip
+    assert "the network is off: a lesson tried to reach 192.0.2.1" in done.stderr
 
 
 def test_built_notebooks_equal_the_committed_ones() -> None:

@@ -24,6 +24,10 @@ from medkd_lib.threads import VARIABLES
 
 SAMPLE_SECONDS = 0.2
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+if sys.platform == "win32":  # where there are no sessions
+    OWN_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    OWN_GROUP = 0
 
 
 class Stopped(Exception):
@@ -110,9 +114,8 @@ def _watch(
             stdin=subprocess.PIPE,  # held open: its end tells the child that we are gone
             stdout=stdout,
             stderr=stderr,
-            # Ctrl-C reaches the runner alone, which ends its children.
-            start_new_session=True,
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
+            start_new_session=True,  # Ctrl-C reaches the runner alone, which ends its children
+            creationflags=OWN_GROUP,
         ) as process,
     ):
         tree = ProcessTree(process.pid)

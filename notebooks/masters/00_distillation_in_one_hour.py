@@ -31,17 +31,18 @@ max_steps: int = 0  # [>= 0] cut every training after so many steps (result mark
 from medkd_lib.course.lesson import open_images, report_metrics, table
 from medkd_lib.course.resolve import fabric_for, resolve
 
-sizes = {"image_size": 64, "patients": 948, "few_per_class": 20, "student_steps": 800}
+common = {"image_size": 64, "patients": 948, "few_per_class": 20, "student_steps": 800,
+         "student_widths": (8, 16, 32, 64)}
 config = resolve(
     globals(),
     profiles={
-        "smoke": sizes
+        "smoke": common
         | {"image_size": 32, "patients": 160, "few_per_class": 8, "student_steps": 60}
         | {"teacher_steps": 120, "teacher_widths": (16, 32, 64, 96)},
-        "lesson": sizes | {"teacher_steps": 1000, "teacher_widths": (16, 32, 64, 96)},
-        "paper": sizes
-        | {"image_size": 224, "patients": 5000, "student_steps": 6000}
-        | {"teacher_steps": 12000, "teacher_widths": (32, 64, 128, 256, 384)},
+        "lesson": common | {"teacher_steps": 1000, "teacher_widths": (16, 32, 64, 96)},
+        "paper": common
+        | {"image_size": 224, "patients": 3000, "student_steps": 6000, "teacher_steps": 12000}
+        | {"teacher_widths": (32, 64, 128, 256, 384), "student_widths": (16, 32, 64, 128)},
     },
 )
 
@@ -51,7 +52,7 @@ config = resolve(
 # After this hour you can
 #
 # 1. write the distillation loss and its gradient from memory, and say why $T^2$ is there;
-# 2. tell apart five things that public code calls "the KD loss";
+# 2. tell apart four things that public code calls "the KD loss";
 # 3. say when a teacher helps (few labels, many unlabelled films) and when it need not (labels enough);
 # 4. distrust a result until its **controls** have failed: a shuffled teacher, an untrained one, a careless one.
 #
@@ -458,14 +459,13 @@ for note in images.index.notes:
 # sizes were chosen there, on baselines) and **test**, on which nobody trains or chooses. Let us try to leak:
 
 # %%
+from dataclasses import fields
+
 from medkd_lib.course.experiments.logits import Budget, Study
 from medkd_lib.data.split import LeakageError, Split, check_disjoint
 
-budget = Budget(
-    **{name: getattr(config, name) for name in ("image_size", "teacher_widths", "teacher_steps")},
-    student_steps=config.student_steps,
-    few_per_class=config.few_per_class,
-)
+sizes = {f.name: getattr(config, f.name) for f in fields(Budget) if hasattr(config, f.name)}
+budget = Budget(**sizes)
 study = Study(images.index, budget, config.seed, fabric_for(config), epochs=config.epochs,
               temperature=config.temperature, alpha=config.alpha, max_steps=config.max_steps)
 print({part: len(ids) for part, ids in study.split.parts.items()}, "split", study.split.hash)

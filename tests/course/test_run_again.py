@@ -155,6 +155,7 @@ def test_of_runners_that_claim_at_once_one_gets_in(tmp_path: Path, left: str) ->
 
 def test_a_claim_left_by_a_killed_start_says_what_to_delete(tmp_path: Path) -> None:
     (tmp_path / "lock.claim").touch()
-    with pytest.raises(RunnerError, match=r"lock\.claim: held for 0\.1 s .* delete this file"):
-        with job._alone(tmp_path / "lock.claim", patience_s=0.1):
-            pass
+    says = r"lock\.claim: held for 0\.1 s .* delete this file"
+    claimed = job._alone(tmp_path / "lock.claim", patience_s=0.1)
+    with pytest.raises(RunnerError, match=says), claimed:
+        pass
