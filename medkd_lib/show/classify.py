@@ -117,7 +117,7 @@ def recorded_arms(
             _one_arm(ax, row, runs[runs.arm == arm][measure].tolist(), arm, (mine or {}).get(arm))
         if chance is not None:
             ax.axvline(chance, ls=":", color=OKABE_ITO["grey"])
-            ax.text(chance, -0.75, "chance", ha="center", va="bottom", fontsize=10)
+            ax.text(chance, len(arms) - 0.5, " chance", va="bottom", fontsize=10)
         ax.set_yticks(range(len(arms)), list(arms.values()))
         ax.set_ylim(len(arms) - 0.4, -0.8)
         ax.set(xlabel=measure.replace("_", " "), title=title)

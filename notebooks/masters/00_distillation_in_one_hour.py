@@ -580,7 +580,8 @@ gallery.show(
 from medkd_lib.show.toy import pulls
 from medkd_lib.train import predict
 
-film = rows[len(rows) // 2]
+sure = predict(arms["teacher"].network, transfer.floats()[rows]).softmax(dim=1).amax(dim=1)
+film = rows[sure.argmin()]  # of the films above, the one the teacher is least sure of
 film_logits = [predict(arms[a].network, transfer.floats()[film][None]).numpy() for a in arms]
 
 
