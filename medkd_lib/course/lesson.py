@@ -117,6 +117,7 @@ def finish(
     ledger: pd.DataFrame,
     score: Scoreboard,
     headline: tuple[str, str],
+    recorded: str,
 ) -> Path:
     """Write ``result.json``: every measure of every arm, figures with alt text, claims, versions.
 
@@ -131,6 +132,7 @@ def finish(
         ledger: the claim table.
         score: the exercises.
         headline: (arm, rival): the card's sentence compares their accuracies.
+        recorded: what many seeds say to the same question, so that one lucky run cannot flatter.
     """
     metrics = [
         _metric(name, value, arm, p, study, images)
@@ -140,7 +142,7 @@ def finish(
     points = score.as_dict()
     result = Result(
         lesson=lesson, title=title, profile=config.profile, metrics=metrics,
-        headline=_headline(results, headline, images),
+        headline=_headline(results, headline, images, recorded),
         figures=[Figure(file=f, alt=a) for f, a in gallery.alts.items()],
         claims=[Claim(id=r.claim, verdict=r.verdict, note=r.note) for r in ledger.itertuples()],
         params={k: v for k, v in vars(config).items()
@@ -170,7 +172,7 @@ def _metric(
 
 
 def _headline(
-    results: Mapping[str, Predictions], pair: tuple[str, str], images: Images
+    results: Mapping[str, Predictions], pair: tuple[str, str], images: Images, recorded: str
 ) -> Headline:
     arm, rival = (results[name] for name in pair)
     difference = arm.correct.astype(float) - rival.correct.astype(float)
@@ -178,6 +180,6 @@ def _headline(
     text = (
         f"{images.manifest.id} ({images.evidence}): {pair[0]} {np.mean(arm.correct):.3f} against "
         f"{pair[1]} {np.mean(rival.correct):.3f}, difference {difference.mean():+.3f} "
-        f"[{low:+.3f}, {high:+.3f}] over test patients, one training"
+        f"[{low:+.3f}, {high:+.3f}] over test patients, one training; {recorded}"
     )
     return Headline(text=text, metric="accuracy")

@@ -119,6 +119,15 @@ class Recorded:
         ]  # fmt: skip
         return pd.DataFrame(rows)
 
+    def sentence(self, setting: str, contrast: str) -> str:
+        """Return one declared contrast in words, to stand beside a single run."""
+        table = self.contrasts_of(setting)
+        c = table[table.contrast == contrast].iloc[0]
+        return (
+            f"recorded over {c.seeds} seeds on {self._setting(setting).title}: {c.difference:+.3f} "
+            f"[{c.low:+.3f}, {c.high:+.3f}], {c.verdict}"
+        )
+
     def _setting(self, setting: str) -> Setting:
         return next(s for s in self.grid.settings if s.id == setting)
 

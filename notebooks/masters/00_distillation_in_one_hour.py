@@ -850,5 +850,5 @@ print(score.summary())
 finish(
     "00_distillation_in_one_hour", title="Distillation in one hour", config=config, study=study,
     images=images, results=results, gallery=gallery, ledger=ledger, score=score,
-    headline=("few_kd", "few_alone"),
+    headline=("few_kd", "few_alone"), recorded=recorded.sentence(setting.id, "few_kd_vs_alone"),
 )
