@@ -123,7 +123,7 @@ def _per_patient(values: Floats, patients: Sequence[str]) -> tuple[Floats, Float
     """Return sums ``(rows, P)`` and case counts ``(P,)`` per patient."""
     _, place = np.unique(np.asarray(patients), return_inverse=True)
     counts = np.bincount(place).astype(float)
-    sums = np.stack([np.bincount(place, weights=row) for row in values])
+    sums = np.stack([np.bincount(place, weights=row) for row in values]).astype(np.float64)
     return sums, counts
 
 
