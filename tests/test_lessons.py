@@ -10,6 +10,7 @@ import pytest
 
 from medkd_lib.course.build import stale
 from medkd_lib.course.check import check_all
+from medkd_lib.course.readme import refreshed
 from medkd_lib.course.result import read_result
 
 ROOT = Path(__file__).parents[1]
@@ -120,3 +121,8 @@ def test_the_same_metrics_however_and_from_wherever_it_runs(tmp_path: Path) -> N
     execute("all", "-m", "nbconvert", "--to", "notebook", "--execute", str(copy))
     everything = metrics_of(tmp_path / "home all" / "runs" / notebook.stem / "interactive")
     assert ours == bare == everything and len(ours) >= 16
+
+
+def test_the_readme_shows_the_recorded_numbers() -> None:
+    path = ROOT / "README.md"
+    assert path.read_text(encoding="utf-8") == refreshed(path), "run `medkd course readme`"

@@ -14,6 +14,7 @@ from IPython.display import HTML, display
 from torch import Tensor
 
 from medkd_lib import __version__
+from medkd_lib.course.arm_titles import ARM_TITLES
 from medkd_lib.course.exercise import Scoreboard
 from medkd_lib.course.experiments.logits import Study
 from medkd_lib.course.resolve import Config
@@ -87,7 +88,7 @@ def report_metrics(results: Mapping[str, Predictions]) -> pd.DataFrame:
         low, high = patient_bootstrap(p.correct, p.patients)
         m = measures(p)
         rows.append({
-            "arm": arm, "accuracy": f"{m['accuracy']:.3f}",
+            "arm": ARM_TITLES.get(arm, arm), "accuracy": f"{m['accuracy']:.3f}",
             "95 % interval": f"{low:.3f}–{high:.3f}",
             "AUC": f"{m['auc_macro']:.3f}", "NLL": f"{m['nll']:.2f}", "ECE": f"{m['ece']:.3f}",
             "films": len(p.labels), "patients": len(set(p.patients)),
@@ -117,7 +118,7 @@ def finish(
     ledger: pd.DataFrame,
     score: Scoreboard,
     headline: tuple[str, str],
-    recorded: str,
+    recorded: str = "no recorded runs to compare with",
 ) -> Path:
     """Write ``result.json``: every measure of every arm, figures with alt text, claims, versions.
 
@@ -178,8 +179,9 @@ def _headline(
     difference = arm.correct.astype(float) - rival.correct.astype(float)
     low, high = patient_bootstrap(difference, arm.patients)
     text = (
-        f"{images.manifest.id} ({images.evidence}): {pair[0]} {np.mean(arm.correct):.3f} against "
-        f"{pair[1]} {np.mean(rival.correct):.3f}, difference {difference.mean():+.3f} "
+        f"{images.manifest.id} ({images.evidence}): {ARM_TITLES[pair[0]]} "
+        f"{np.mean(arm.correct):.3f} against {ARM_TITLES[pair[1]]} "
+        f"{np.mean(rival.correct):.3f}, difference {difference.mean():+.3f} "
         f"[{low:+.3f}, {high:+.3f}] over test patients, one training; {recorded}"
     )
     return Headline(text=text, metric="accuracy")

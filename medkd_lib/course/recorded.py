@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from medkd_lib.course.arm_titles import ARM_TITLES
 from medkd_lib.course.experiments.logits_arms import Budget
 from medkd_lib.course.grid import Grid, Setting, read_grid, results_folder
 from medkd_lib.course.lesson import Images
@@ -12,25 +13,6 @@ from medkd_lib.course.resolve import Config
 from medkd_lib.course.tables import read_contrasts, read_runs
 from medkd_lib.data.manifest import load_manifest, manifest_folder
 from medkd_lib.evaluate.claims import ledger, read_paper
-
-ARM_TITLES = {
-    "teacher": "teacher",
-    "bad_teacher": "bad teacher (few labels)",
-    "few_alone": "few labels: alone",
-    "few_smooth": "few: label smoothing",
-    "few_pseudo": "few: teacher's hard answers",
-    "few_kd": "few: KD",
-    "few_kd_own": "few: KD, labelled films only",
-    "few_kd_no_t2": "few: KD, T² dropped",
-    "few_kd_shuffled": "few: KD, shuffled teacher",
-    "few_kd_untrained": "few: KD, untrained teacher",
-    "few_kd_bad_teacher": "few: KD, bad teacher",
-    "few_kd_train_mode": "few: KD, teacher in train mode",
-    "many_alone": "many labels: alone",
-    "many_smooth": "many: label smoothing",
-    "many_kd": "many: KD",
-    "many_kd_bad_teacher": "many: KD, bad teacher",
-}
 
 
 @dataclass(frozen=True)
@@ -118,6 +100,17 @@ class Recorded:
             for c in self.contrasts_of(setting).itertuples()
         ]  # fmt: skip
         return pd.DataFrame(rows)
+
+    def means(self, setting: str) -> pd.DataFrame:
+        """Return mean accuracy, AUC and calibration error of every arm over the seeds."""
+        mean = self.of(setting).groupby("arm")[["accuracy", "auc_macro", "ece"]].mean()
+        return (
+            mean.loc[self.grid.arms]
+            .rename(index=ARM_TITLES)
+            .rename(columns={"auc_macro": "AUC", "ece": "ECE"})
+            .rename_axis("arm")
+            .reset_index()
+        )
 
     def sentence(self, setting: str, contrast: str) -> str:
         """Return one declared contrast in words, to stand beside a single run."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from medkd_lib.evaluate.classify import Predictions, expected_calibration_error, reliability
@@ -80,13 +81,14 @@ def reliability_diagram(predictions: Mapping[str, Predictions], bins: int = 8) -
                 s=900 * r.count / len(p.labels) + 12,
                 color=OKABE_ITO["blue"],
                 zorder=3,
+                clip_on=False,
             )
             ece = expected_calibration_error(p)
             ax.set(
                 title=f"{name}\nECE {ece:.3f}",
                 xlabel="confidence",
-                xlim=(0.2, 1.02),
-                ylim=(0, 1.02),
+                xlim=(0.25, 1.05),
+                ylim=(0, 1.05),
             )
         axes[0][0].set_ylabel("accuracy")
     return figure
@@ -145,8 +147,20 @@ def _one_arm(ax: Axes, row: int, values: list[float], arm: str, own: float | Non
         )
 
 
-def forest(contrasts: pd.DataFrame, questions: Mapping[str, str], title: str = "") -> Figure:
-    """Draw declared contrasts as points with 95 % intervals around a zero line."""
+def forest(
+    contrasts: pd.DataFrame,
+    questions: Mapping[str, str],
+    title: str = "",
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw declared contrasts as points with 95 % intervals around a zero line.
+
+    Args:
+        contrasts: rows of ``contrasts.csv`` of one setting.
+        questions: contrast id → label, for the contrasts to draw.
+        title: of the figure.
+        limits: range of the axis, so that several figures can be compared.
+    """
     with course_style():
         rows = contrasts[contrasts.contrast.isin(list(questions))]
         figure, ax = plt.subplots(figsize=(8.6, 0.5 * len(rows) + 1.4))
@@ -159,5 +173,12 @@ def forest(contrasts: pd.DataFrame, questions: Mapping[str, str], title: str = "
             ax.plot(line.difference, place, "o", color=colour, ms=8)
         ax.set_yticks(range(len(rows)), [questions[c] for c in rows.contrast])
         ax.set_ylim(len(rows) - 0.4, -0.6)
-        ax.set(xlabel="difference in accuracy (arm minus rival), 95 % interval", title=title)
+        ax.xaxis.set_major_locator(MaxNLocator(6))
+        if limits:
+            ax.set_xlim(*limits)
+        ax.set(
+            xlabel="difference in accuracy (arm minus rival), 95 % interval\n"
+            "green better, red worse; grey undecided after Holm's correction",
+            title=title,
+        )
     return figure

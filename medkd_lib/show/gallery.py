@@ -63,13 +63,13 @@ class Gallery:
             name: file name of the twin's figures.
             alt: what they show; the preset is added.
         """
+        if _has_frontend():
+            _sliders(draw, sliders, presets[len(presets) // 2])
         for number, preset in enumerate(presets, start=1):
             values = ", ".join(f"{k} {v:g}" for k, v in preset.items())
             with course_style():
                 figure = draw(**preset)
             self.show(figure, name=f"{name}_{number}", alt=f"{alt} Here: {values}.")
-        if _has_frontend():
-            _sliders(draw, sliders, presets[0])
 
 
 def _has_frontend() -> bool:
@@ -103,6 +103,7 @@ def _sliders(
             step=step,
             description=key,
             continuous_update=False,
+            style={"description_width": "initial"},
         )
         for key, (low, high, step) in sliders.items()
     }

@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from medkd_lib.show.style import CONTROL, METHOD, OKABE_ITO, STUDENT, TEACHER, course_style
 
+PULL_RANGE = 2.0  # one scale for all T and α, so that figures can be compared
 Gradient = Callable[[NDArray[np.floating], NDArray[np.floating], float], NDArray[np.floating]]
 
 
@@ -81,7 +82,11 @@ def pulls(
         right.bar(place - 0.2, hard, 0.38, color=CONTROL, label="label")
         right.bar(place + 0.2, soft, 0.38, color=METHOD, label="teacher")
         right.axhline(0, color="black", lw=0.8)
-        right.set(title=f"pull on the student's logits, α = {alpha:g}", ylabel="minus gradient")
+        right.set(
+            title=f"pull on the student's logits, α = {alpha:g}",
+            ylabel="minus gradient",
+            ylim=(-PULL_RANGE, PULL_RANGE),
+        )
         for ax in (left, right):
             ax.set_xticks(place, [f"{n} ✓" if k == label else n for k, n in enumerate(class_names)])
             ax.legend()
