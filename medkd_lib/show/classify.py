@@ -176,9 +176,11 @@ def forest(
         ax.xaxis.set_major_locator(MaxNLocator(6))
         if limits:
             ax.set_xlim(*limits)
-        ax.set(
-            xlabel="difference in accuracy (arm minus rival), 95 % interval\n"
+        ax.set_xlabel(
+            "difference in accuracy (arm minus rival), 95 % interval\n"
             "green better, red worse; grey undecided after Holm's correction",
-            title=title,
+            loc="right",
+            fontsize=10,
         )
+        ax.set_title(title)
     return figure

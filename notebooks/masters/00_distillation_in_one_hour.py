@@ -596,7 +596,7 @@ from medkd_lib.train import predict
 labelled = study.labelled.nonzero().flatten()
 views = transfer.floats()[labelled]
 sure = predict(arms["teacher"].network, views).softmax(dim=1).amax(dim=1)
-film = int(sure.argmin())  # of the labelled films, the one the teacher is least sure of
+film = int(sure.argsort()[len(sure) // 2])  # a film on which the teacher is neither sure nor lost
 one = views[film : film + 1]
 seen = {"teacher": predict(arms["teacher"].network, one).numpy(),
         "student": predict(study.network("student"), one).numpy()}
