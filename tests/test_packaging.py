@@ -1,6 +1,7 @@
 """What is declared, pinned and explained agrees: pyproject, constraints, environment."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -77,18 +78,29 @@ def test_supported_pythons_agree() -> None:
     assert python in ("python=3.11", "python=3.12", "python=3.13")
 
 
-def test_the_repository_speaks_of_the_product_alone() -> None:
-    hosts = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|/work/|/root/|/opt/")
-    skipped = {".git", ".venv", "runs", "__pycache__"}
-    for path in ROOT.rglob("*"):
-        parts = path.relative_to(ROOT).parts
-        if skipped & set(parts) or not path.is_file() or path == Path(__file__):
-            continue
-        if any(p.startswith(".") and p not in (".ci", ".github") for p in parts[:-1]):
-            continue
+def tracked_texts() -> dict[Path, str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    texts = {}
+    for name in filter(None, listed.split("\0")):
         try:
-            text = path.read_text(encoding="utf-8")
+            texts[Path(name)] = (ROOT / name).read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            continue
-        assert not hosts.search(text), path
-        assert parts[0] == ".ci" or "../shared" not in text, path
+            continue  # a picture
+    return texts
+
+
+def test_files_name_known_hosts_only() -> None:
+    """Origins of data, licences and schemas; no package registry and no passing mirror."""
+    known = {"www.apache.org", "creativecommons.org", "doi.org", "json-schema.org", "medmnist.com"}
+    for path, text in tracked_texts().items():
+        assert set(re.findall(r"https?://([A-Za-z0-9.-]+)", text)) <= known, path
+
+
+def test_only_the_ci_script_looks_outside_the_checkout() -> None:
+    for path, text in tracked_texts().items():
+        outside = re.findall(r"\.\./shared|(?<![\w.])/(?:root|opt|work)/", text)
+        assert not outside or path.parts[0] == ".ci" or path == Path("tests/test_packaging.py"), (
+            path
+        )
