@@ -73,7 +73,7 @@ def course_grade(
         if new_key:
             return
         raise ValueError("--submissions: name the folder of the handed-in notebooks")
-    (found,) = find_lessons([lesson], Path.cwd())
+    found = find_lessons([lesson], Path.cwd())[0]
     master = notebooks_folder(Path.cwd()) / "masters" / f"{found.notebook.stem}.py"
     rows = grading.grade(
         master,
@@ -84,3 +84,23 @@ def course_grade(
         progress=lambda row: typer.echo(row),
     )
     typer.echo(f"{len(rows)} graded: {out / 'grades.csv'}")
+
+
+@course_app.command("nbgrader")
+def course_nbgrader(
+    lesson: str,
+    out: Annotated[Path, typer.Option(help="Folder of the nbgrader course.")],
+    key: Annotated[Path, typer.Option(help="The instructor's key file.")] = Path("instructor.key"),
+) -> None:
+    """Write a lesson's exercises as an nbgrader source notebook, with the course's settings.
+
+    It holds solutions and hidden checks: keep it private; nbgrader takes them out on release.
+    """
+    from medkd_lib.course.grade import read_key
+    from medkd_lib.course.locate import find_lessons, notebooks_folder
+    from medkd_lib.course.nbgrader import write_nbgrader
+
+    found = find_lessons([lesson], Path.cwd())[0]
+    master = notebooks_folder(Path.cwd()) / "masters" / f"{found.notebook.stem}.py"
+    for path in write_nbgrader(master, read_key(key), out.absolute()):
+        typer.echo(path)

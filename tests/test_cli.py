@@ -74,3 +74,12 @@ def test_a_new_key_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     assert call("course", "grade", "00", "--new-key")[0] == 0
     assert (tmp_path / "instructor.key").stat().st_mode & 0o077 == 0
+
+
+def test_the_exercises_leave_for_nbgrader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    call("course", "grade", "00", "--new-key")
+    code, _ = call("course", "nbgrader", "00", "--out", "course")
+    assert code == 0 and (tmp_path / "course" / "nbgrader_config.py").is_file()
+    (source,) = (tmp_path / "course" / "source").glob("*/*.ipynb")
+    assert "BEGIN SOLUTION" in source.read_text(encoding="utf-8")
