@@ -1,20 +1,25 @@
-"""`medkd data`: manifests and phantom twins."""
+"""`medkd data`: manifests, downloads, phantom twins, checks."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medkd_lib.cli_data_get import register as register_get
 from medkd_lib.cli_table import Jobs, Json, print_table
 from medkd_lib.threads import one_thread
 
-data_app = typer.Typer(help="Manifests and phantom twins.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from medkd_lib.data.manifest import Manifest
+
+data_app = typer.Typer(help="Manifests, downloads, phantom twins, checks.", no_args_is_help=True)
+register_get(data_app)
 
 
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
-    """List the manifests."""
+    """List the manifests: what each set is, who may have it, and what is here."""
     from medkd_lib.data.manifest import load_manifest, manifest_ids
 
     manifests = [load_manifest(name) for name in manifest_ids()]
@@ -22,11 +27,27 @@ def data_list(as_json: Json = False) -> None:
         typer.echo(json.dumps([m.model_dump(mode="json") for m in manifests], indent=1))
         return
     rows = [
-        (m.id, "/".join(m.modality), "/".join(m.task), m.access.level, m.licence.name,
-         "twin" if m.phantom else "")
+        (m.id, "/".join(m.modality), "/".join(m.task), m.access.level, _size(m.size_mb),
+         m.licence.spdx or m.licence.name, _status(m))
         for m in manifests
     ]  # fmt: skip
-    print_table(("id", "modality", "task", "access", "licence", "phantom"), rows)
+    print_table(("id", "modality", "task", "access", "size", "licence", "here"), rows)
+
+
+def _size(megabytes: float | None) -> str:
+    if megabytes is None:
+        return "?"
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.3g} MB"
+
+
+def _status(manifest: "Manifest") -> str:
+    """Say whether the set was fetched into the medkd home, and whether a twin can be made."""
+    from medkd_lib.data.verified import read_record
+    from medkd_lib.home import medkd_home
+
+    fetched = read_record(medkd_home() / "data" / manifest.id) is not None
+    parts = (["fetched"] if fetched else []) + (["phantom twin"] if manifest.phantom else [])
+    return ", ".join(parts)
 
 
 @data_app.command("show")
@@ -59,14 +80,17 @@ def data_index(dataset: str, root: Annotated[Path, typer.Option()], as_json: Jso
     from medkd_lib.data.manifest import load_manifest
 
     found = index(load_manifest(dataset), root.absolute())
-    names = found.manifest.labels.names if found.manifest.labels else []
+    space = found.manifest.case_labels
+    names: dict[int | None, str] = {v.id: v.name for v in space.values} if space else {}
     summary = {
         "dataset": dataset,
         "cases": len(found.cases),
         "patients": len({c.patient for c in found.cases}),
+        "files": dict(Counter(role for c in found.cases for role in c.files)),
         "splits": dict(Counter(str(c.split) for c in found.cases)),
-        "labels": {names[k]: n for k, n in sorted(Counter(found.labels).items())},
+        "labels": dict(Counter(names.get(c.label, "none") for c in found.cases)) if names else {},
         "notes": found.notes,
+        "problems": [str(p) for p in found.problems],
     }
     if as_json:
         typer.echo(json.dumps(summary, indent=1))
@@ -75,16 +99,58 @@ def data_index(dataset: str, root: Annotated[Path, typer.Option()], as_json: Jso
         typer.echo(f"{key:<9} {value}")
 
 
+@data_app.command("check")
+def data_check(dataset: str, root: Annotated[Path, typer.Option()], as_json: Json = False) -> None:
+    """Open every file of a folder and list every problem; exit code 1 if any is an error.
+
+    Example: medkd data check brats2023_gli --root path/to/BraTS2023
+    """
+    from dataclasses import asdict
+
+    from tqdm import tqdm
+
+    from medkd_lib.data.check import check
+    from medkd_lib.data.manifest import load_manifest
+
+    opened: list[str] = []
+    with tqdm(unit=" cases", desc=dataset, leave=False, disable=None) as bar:
+
+        def progress(case: str) -> None:
+            opened.append(case)
+            bar.update()
+
+        problems = check(load_manifest(dataset), root.absolute(), progress)
+    if as_json:
+        typer.echo(json.dumps([asdict(p) for p in problems], indent=1))
+    elif problems:
+        rows = [(p.severity, p.kind, p.where, p.expected, p.found, p.next_step) for p in problems]
+        print_table(("severity", "kind", "where", "expected", "found", "next step"), rows)
+    errors = sum(p.severity == "error" for p in problems)
+    if not as_json:
+        typer.echo(
+            f"{dataset}: {len(opened)} cases opened, {errors} errors, {len(problems)} problems"
+        )
+    if errors:
+        raise typer.Exit(1)
+
+
 @data_app.command("make")
 def data_make(
     dataset: str,
     out: Annotated[Path | None, typer.Option(help="Folder; default: the medkd home.")] = None,
     patients: Annotated[int | None, typer.Option(min=1)] = None,
+    size: Annotated[str | None, typer.Option(help="small or full; default: small.")] = None,
     difficulty: Annotated[str | None, typer.Option(help="As in the manifest.")] = None,
     seed: int = 0,
+    with_known_issues: Annotated[
+        bool, typer.Option("--with-known-issues", help="Add the release's broken cases.")
+    ] = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Make the phantom twin of a dataset, in the layout of the real release."""
+    """Make the phantom twin of a dataset, in the layout of the real release.
+
+    Example: medkd data make brats2023_gli --patients 4 --size full --out twin
+    """
     one_thread()
     from medkd_lib.data.manifest import load_manifest
     from medkd_lib.phantom.twin import NoTwinError, make_twin, twin
@@ -94,10 +160,15 @@ def data_make(
         raise NoTwinError(f"{dataset} has no phantom twin yet; `medkd data show {dataset}`")
     number = patients or manifest.phantom.patients
     wanted = difficulty or manifest.phantom.default_difficulty
-    if out is None:
-        made = twin(manifest, patients=number, difficulty=wanted, seed=seed, workers=jobs)
+    if out is None and not with_known_issues:
+        made = twin(
+            manifest, patients=number, difficulty=wanted, seed=seed, workers=jobs, size=size
+        )
+    elif out is None:
+        raise ValueError("--out: expected a folder for a twin with broken cases, found none")
     else:
         made = make_twin(
-            manifest, out.absolute(), patients=number, difficulty=wanted, seed=seed, workers=jobs
-        )
+            manifest, out.absolute(), patients=number, difficulty=wanted, seed=seed, workers=jobs,
+            size=size, known_issues=with_known_issues,
+        )  # fmt: skip
     typer.echo(made)

@@ -26,7 +26,7 @@ def call(*arguments: str) -> tuple[int, str]:
         (["run", "00", "-p", "data_root=nowhere"], "data_root: expected an existing folder"),
         (["run", "00", "-p", "profile"], "expected name=value"),
         (["run", "99"], "99"),
-        (["data", "show", "cxr4"], "breastmnist, cxr3"),
+        (["data", "show", "cxr4"], "breastmnist, chaos"),
         (["data", "index", "cxr3", "--root", "nowhere"], "found none"),
         (["data", "make", "breastmnist"], "no phantom twin"),
         (["record", "99"], "declares no recorded experiment"),

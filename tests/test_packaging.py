@@ -93,7 +93,18 @@ def tracked_texts() -> dict[Path, str]:
 
 def test_files_name_known_hosts_only() -> None:
     """Origins of data, licences and schemas; no package registry and no passing mirror."""
-    known = {"www.apache.org", "creativecommons.org", "doi.org", "json-schema.org", "medmnist.com"}
+    known = {
+        # licences, identifiers, schemas
+        "www.apache.org", "creativecommons.org", "doi.org", "json-schema.org",
+        # home pages of data sets
+        "adni.loni.usc.edu", "aimi.stanford.edu", "amos22.grand-challenge.org",
+        "chaos.grand-challenge.org", "competitions.codalab.org", "isles22.grand-challenge.org",
+        "medicaldecathlon.com", "medmnist.com", "nihcc.app.box.com", "sites.wustl.edu",
+        "www.med.upenn.edu",
+        # hosts where owners keep them; files of a repository are named by their commit
+        "github.com", "imaging.datacommons.cancer.gov", "msd-for-monai.s3-us-west-2.amazonaws.com",
+        "raw.githubusercontent.com", "www.kaggle.com", "www.synapse.org",
+    }  # fmt: skip
     for path, text in tracked_texts().items():
         assert set(re.findall(r"https?://([A-Za-z0-9.-]+)", text)) <= known, path
 

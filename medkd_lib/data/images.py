@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from medkd_lib.data.index import Case
+from medkd_lib.data.case import Case
+from medkd_lib.data.picture import read_picture
+from medkd_lib.data.problems import bad
 from medkd_lib.data.store import key_of, store
 from medkd_lib.fingerprint import code_hash
 
@@ -64,7 +66,7 @@ def load_images(cases: Sequence[Case], image_size: int, *, channels: int = 1) ->
         content=content,
         size=image_size,
         channels=channels,
-        reader=code_hash(("data/images.py",)),
+        reader=code_hash(("data/images.py", "data/picture.py")),
         pillow=version("pillow"),
     )
     entry = store("images").get_or_make(
@@ -85,7 +87,13 @@ def _read_all(cases: Sequence[Case], image_size: int, channels: int) -> Tensor:
     for i, case in enumerate(cases):
         path = case.images["image"]
         if case.row is None:
-            picture = _open(path)
+            pixels = read_picture(path, mode="grey" if channels == 1 else "rgb")
+            if pixels.dtype != np.uint8:
+                raise bad(
+                    "sixteen_bit", path, expected="8 bits", found=f"{pixels.dtype}",
+                    next_step="window it to 8 bits first: which window is your decision",
+                )  # fmt: skip
+            picture = Image.fromarray(pixels)
         else:
             split = str(case.split)
             if (path, split) not in archives:
@@ -103,12 +111,3 @@ def _read_all(cases: Sequence[Case], image_size: int, channels: int) -> Tensor:
         pixels = np.asarray(picture)
         out[i] = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
     return torch.from_numpy(out)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except OSError as error:
-        raise ValueError(f"{path}: not a readable image ({error}); fetch it anew") from error
-    return picture

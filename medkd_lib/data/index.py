@@ -1,36 +1,18 @@
 """Manifest + folder → cases: who is on disk, with which label, from which patient."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
-
+from medkd_lib.data.case import Case, LayoutError
+from medkd_lib.data.index_issues import apply_issues
+from medkd_lib.data.index_npz import index_npz
+from medkd_lib.data.index_table import with_table
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.manifest_parts import KnownIssue, Layout
-
-
-class LayoutError(ValueError):
-    """What lies in the folder does not fit the manifest; the message names file and next step."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One labelled image set of one patient.
-
-    ``images`` maps a role (``image``, ``ct``, ``t1n``, …) to its file; ``row`` is the position
-    inside an archive, else ``None``; ``split`` is the official one, if there is any.
-    """
-
-    id: str
-    patient: str
-    dataset: str
-    images: dict[str, Path]
-    label: int | None = None
-    split: str | None = None
-    row: int | None = None
+from medkd_lib.data.manifest_parts import Layout, Role
+from medkd_lib.data.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -41,112 +23,174 @@ class Index:
     root: Path
     cases: list[Case]
     notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     @property
     def labels(self) -> list[int]:
         """Label of each case; raises if a case has none."""
         missing = [c.id for c in self.cases if c.label is None]
         if missing:
-            raise LayoutError(f"{self.manifest.id}: no label for {missing[:3]} ({len(missing)})")
+            raise LayoutError(
+                Problem(
+                    "no_label",
+                    self.manifest.id,
+                    expected="a label for every case",
+                    found=f"none for {missing[:3]} ({len(missing)} cases)",
+                    next_step="complete the label table, or leave these cases out",
+                )
+            )
         return [c.label for c in self.cases if c.label is not None]
 
 
-def index(manifest: Manifest, root: Path) -> Index:
+def index(manifest: Manifest, root: Path, *, drop_broken: bool = False) -> Index:
     """Return the cases found under ``root``, sorted by id, known issues applied.
+
+    Args:
+        manifest: what to expect.
+        root: the folder that holds what ``layout.root`` expects.
+        drop_broken: leave out cases with a defect (a missing modality, an unknown label) and say
+            so in ``problems``, instead of raising at the first.
 
     Raises:
         LayoutError: the folder holds nothing of the layout, a path names no patient, a label is
-            not in the manifest, or two files claim one role of one case.
+            not in the manifest, a role is missing, or two files claim one role of one case.
+    """
+    found = scan(manifest, root)
+    errors = [p for p in found.problems if p.severity == "error"]
+    if errors and not drop_broken:
+        more = f" (and {len(errors) - 1} more problems)" if len(errors) > 1 else ""
+        first = errors[0]
+        raise LayoutError(replace(first, next_step=first.next_step + more))
+    if not found.cases:
+        raise _nothing(manifest, root)
+    return found
+
+
+def scan(manifest: Manifest, root: Path) -> Index:
+    """Return the whole cases and every problem of the others; for `medkd data check`.
+
+    Raises:
+        LayoutError: there is no layout, no folder, or no file of the layout at all.
     """
     if manifest.layout is None:
-        raise LayoutError(f"{manifest.id}: the manifest states no layout yet, so nothing to index")
+        raise LayoutError(
+            Problem(
+                "no_layout", manifest.id, "a layout in the manifest", "none yet",
+                f"`medkd data show {manifest.id}` says what is missing",
+            )
+        )  # fmt: skip
     base = root / manifest.layout.root
     if not base.is_dir():
         raise LayoutError(
-            f"{manifest.id}: expected the folder {base}, found none; "
-            f"get or make the data (`medkd data show {manifest.id}`)"
+            Problem(
+                "no_folder", manifest.id, f"the folder {base}", "none",
+                f"get or make the data (`medkd data show {manifest.id}`)",
+            )
+        )  # fmt: skip
+    if manifest.layout.kind == "npz":
+        return Index(manifest, root, index_npz(manifest, manifest.layout, base))
+    on_disk, broken, problems = _files(manifest, manifest.layout, base)
+    if not on_disk and not problems:
+        raise _nothing(manifest, base)
+    kept, notes = apply_issues(on_disk, manifest.known_issues)
+    cases, unlabelled, table_problems = with_table(manifest, base, kept, on_disk)
+    broken |= unlabelled
+    whole = []
+    for case in sorted(cases, key=lambda c: c.id):
+        missing = list(_missing(case, manifest.layout))
+        problems += missing
+        if not missing and case.id not in broken:
+            whole.append(case)
+    return Index(manifest, root, whole, notes, problems + table_problems)
+
+
+def _nothing(manifest: Manifest, base: Path) -> LayoutError:
+    layout = manifest.layout
+    globs = [g for r in layout.image_roles.values() for g in r.globs] if layout else []
+    return LayoutError(
+        Problem(
+            "no_case", str(base), f"files like {globs}", "no whole case",
+            f"data_root is the folder that holds {layout.root if layout else '.'!r} of "
+            f"{manifest.id}; `medkd data show {manifest.id}`",
         )
-    reader = _index_npz if manifest.layout.kind == "npz" else _index_files
-    cases = reader(manifest, manifest.layout, base)
-    cases, notes = _apply_issues(cases, manifest.known_issues)
-    if not cases:
-        raise LayoutError(f"{manifest.id}: no file under {base} fits {manifest.layout.images}")
-    return Index(manifest, root, sorted(cases, key=lambda c: c.id), notes)
+    )  # fmt: skip
 
 
-def _index_files(manifest: Manifest, layout: Layout, base: Path) -> list[Case]:
+def _files(
+    manifest: Manifest, layout: Layout, base: Path
+) -> tuple[list[Case], set[str], list[Problem]]:
+    """Return all cases, the ids of those with two files for one role, and what did not fit."""
     pattern = re.compile(layout.case_regex or "")
-    label_ids = {v.name: v.id for v in manifest.labels.values} if manifest.labels else {}
+    names = {v.name: v.id for v in manifest.case_labels.values} if manifest.case_labels else {}
     found: dict[str, Case] = {}
-    for role, glob in layout.images.items():
-        for path in sorted(base.glob(glob)):
-            relative = path.relative_to(base).as_posix()
-            if any(fnmatch(path.name, skip) for skip in layout.ignore):
-                continue
-            match = pattern.search(relative)
+    broken: set[str] = set()
+    problems: list[Problem] = []
+    for kind in ("images", "annotations"):
+        roles = layout.image_roles if kind == "images" else layout.annotation_roles
+        for role, path in _paths(layout, roles, base):
+            match = pattern.search(path.relative_to(base).as_posix())
             if match is None:
-                raise LayoutError(
-                    f"{path}: expected a name like {layout.case_regex!r}, so that "
-                    "the patient is known; rename the file or ignore it"
-                )
-            groups = match.groupdict()
-            case_id = groups.get("case") or groups["patient"]
-            label = groups.get("label")
-            if label is not None and label not in label_ids:
-                raise LayoutError(f"{path}: label {label!r} is not among {sorted(label_ids)}")
-            known = found.get(case_id)
-            if known and role in known.images:
-                raise LayoutError(
-                    f"{path}: case {case_id} has a {role} already: {known.images[role]}"
-                )
-            found[case_id] = Case(
-                id=case_id,
-                patient=groups["patient"],
-                dataset=manifest.id,
-                images={**(known.images if known else {}), role: path},
-                label=label_ids[label] if label is not None else None,
-                split=groups.get("split"),
-            )
-    return list(found.values())
-
-
-def _index_npz(manifest: Manifest, layout: Layout, base: Path) -> list[Case]:
-    path = base / layout.images["image"]
-    if not path.is_file():
-        raise LayoutError(
-            f"{manifest.id}: expected {path}, found none; data_root is the folder "
-            "that holds the archive"
-        )
-    valid = {v.id for v in manifest.labels.values} if manifest.labels else set()
-    cases = []
-    with np.load(path, allow_pickle=False) as archive:
-        for split in ("train", "val", "test"):
-            labels = archive[f"{split}_labels"].reshape(-1)
-            for row, label in enumerate(labels.tolist()):
-                if label not in valid:
-                    raise LayoutError(
-                        f"{path}: {split} row {row} has label {label}, expected one "
-                        f"of {sorted(valid)}"
+                problems.append(
+                    Problem(
+                        "no_patient", str(path), f"a name like {layout.case_regex!r}, so that the "
+                        "patient is known", "no match", "rename the file or ignore it",
                     )
-                case_id = f"{split}-{row:05d}"
-                cases.append(
-                    Case(case_id, case_id, manifest.id, {"image": path}, label, split, row)
-                )
-    return cases
-
-
-def _apply_issues(cases: list[Case], issues: Sequence[KnownIssue]) -> tuple[list[Case], list[str]]:
-    notes = []
-    for issue in issues:
-        hit = [c for c in cases if any(fnmatch(c.id, pattern) for pattern in issue.cases)]
-        if not hit:
-            continue
-        notes.append(f"{issue.action} ({len(hit)} cases): {issue.what}")
-        if issue.action == "exclude":
-            cases = [c for c in cases if c not in hit]
-        elif issue.action != "warn":
-            raise LayoutError(
-                f"known issue {issue.what!r}: action {issue.action!r} is not "
-                "executable for this layout; the loader must not skip it silently"
+                )  # fmt: skip
+                continue
+            groups = match.groupdict()
+            label = groups.get("label")
+            if label is not None and label not in names:
+                problems.append(
+                    Problem(
+                        "unknown_label", str(path), f"one of the labels {sorted(names)}",
+                        f"label {label!r}", "correct the folder or the manifest",
+                    )
+                )  # fmt: skip
+                continue
+            case_id = groups.get("case") or groups["patient"]
+            known = found.get(case_id) or Case(
+                case_id,
+                groups["patient"],
+                manifest.id,
+                {},
+                names[label] if label is not None else None,
+                (groups.get("split") or "").lower() or None,
             )
-    return cases, notes
+            if role in known.files:
+                broken.add(case_id)
+                problems.append(
+                    Problem(
+                        "duplicate_role", str(path), f"one {role} for case {case_id}",
+                        f"it has a {role} already: {known.files[role]}",
+                        "remove or rename one of the two",
+                    )
+                )  # fmt: skip
+                continue
+            if kind == "images":
+                found[case_id] = replace(known, images={**known.images, role: path})
+            else:
+                found[case_id] = replace(known, annotations={**known.annotations, role: path})
+    return list(found.values()), broken, problems
+
+
+def _paths(layout: Layout, roles: dict[str, Role], base: Path) -> Iterator[tuple[str, Path]]:
+    """Yield role and path, each path once, in a stable order."""
+    for role, spec in roles.items():
+        for path in sorted({p for pattern in spec.globs for p in base.glob(pattern)}):
+            # macOS leaves ._name beside every file it packs: never an image
+            if path.name.startswith("._") or any(fnmatch(path.name, s) for s in layout.ignore):
+                continue
+            yield role, path
+
+
+def _missing(case: Case, layout: Layout) -> Iterator[Problem]:
+    wanted = {**layout.image_roles, **layout.annotation_roles}
+    for role, spec in wanted.items():
+        if not spec.optional and role not in case.files:
+            beside = next(iter(case.files.values())).parent
+            yield Problem(
+                "missing_modality", f"case {case.id}",
+                f"a file for {role!r} like {spec.globs[0]!r} beside {beside}",
+                f"only {sorted(case.files)}",
+                "fetch the case again, or exclude it (known_issues)",
+            )  # fmt: skip

@@ -34,7 +34,11 @@ class ManifestError(ValueError):
 
 
 class Manifest(Strict):
-    """One dataset. Field by field: see the dataset chapter of CONTRIBUTING.md."""
+    """One dataset. Field by field: see the dataset chapter of CONTRIBUTING.md.
+
+    ``labels`` is what the annotation (or, without one, the case) carries; ``outcome`` is a label
+    of the whole case that stands beside a mask.
+    """
 
     schema_version: Literal["1.0"]
     id: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -53,6 +57,7 @@ class Manifest(Strict):
     download: list[Download]
     layout: Layout | None
     labels: Labels | None
+    outcome: Labels | None = None
     splits: Splits | None
     preprocessing: Preprocessing | None
     metrics: list[str] = []
@@ -60,6 +65,13 @@ class Manifest(Strict):
     known_issues: list[KnownIssue] = []
     overlaps: list[Overlap] = []
     phantom: Phantom | None
+
+    @property
+    def case_labels(self) -> Labels | None:
+        """The label space of a whole case: ``outcome``, or ``labels`` if they are classes."""
+        if self.outcome is not None or self.labels is None:
+            return self.outcome
+        return None if self.labels.kind in ("mask", "boxes") else self.labels
 
     @model_validator(mode="after")
     def _gated_data_has_no_link(self) -> Self:

@@ -43,13 +43,18 @@ class AccessRule(Strict):
 
 
 class FileFact(Strict):
-    """One file of a release: ``hash`` is ``md5:…`` or ``sha256:…`` and names its source."""
+    """One file of a release: ``hash`` is ``md5:…`` or ``sha256:…`` and names its source.
+
+    ``unpack``: whether the layout describes what is inside; null: if the name ends as a zip's or
+    a tar's does.
+    """
 
     name: str
     url: str | None = None
     bytes: int | None = None
     hash: str | None = None
     hash_source: str | None = None
+    unpack: bool | None = None
 
     @model_validator(mode="after")
     def _hash_has_form_and_source(self) -> Self:
@@ -78,20 +83,74 @@ class Download(Strict):
         return self
 
 
+class Role(Strict):
+    """Where the files of one role lie and what the format itself cannot say.
+
+    ``glob`` (one or several: releases differ) is relative to the layout's root and may name files
+    or folders (a DICOM series, a stack of PNG slices). ``axcodes`` and ``spacing_mm`` are for
+    formats that carry no geometry (Analyze, PNG); ``unit`` is the unit after reading.
+    """
+
+    glob: str | list[str]
+    optional: bool = False
+    modality: str | None = None
+    unit: Literal["HU", "SUV", "Bq/mL", "label"] | None = None
+    axcodes: str | None = None
+    spacing_mm: list[float] | None = None
+
+    @property
+    def globs(self) -> list[str]:
+        """The patterns as a list."""
+        return [self.glob] if isinstance(self.glob, str) else self.glob
+
+
+class LabelTable(Strict):
+    """A CSV with one label per patient or case (``key`` says which column names it)."""
+
+    file: str
+    key: str
+    label: str
+    by: Literal["patient", "case"] = "patient"
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+
 class Layout(Strict):
     """Where the files of a case lie under ``data_root``.
 
-    ``files``: ``images`` maps a role to a glob; ``case_regex`` is searched in the path relative
-    to the root and has the named group ``patient`` (and may have ``case``, ``label``, ``split``).
+    ``files``: ``images`` and ``annotations`` (masks, boxes) map a role to a glob or a `Role`;
+    ``case_regex`` is searched in the path relative to the root and has the named group
+    ``patient`` (and may have ``case``, ``label``, ``split``).
+    ``grids`` lists the roles that lie on one voxel grid; null: all of a case's volumes do.
     ``npz``: one MedMNIST-style archive with ``{train,val,test}_{images,labels}``; such archives
     carry no patient, so each image counts as its own and the official split stands.
     """
 
     kind: Literal["files", "npz"] = "files"
     root: str = "."
-    images: dict[str, str]
+    images: dict[str, str | Role]
+    annotations: dict[str, str | Role] = {}
     case_regex: str | None = None
+    grids: list[list[str]] | None = None
+    table: LabelTable | None = None
     ignore: list[str] = []
+
+    @property
+    def image_roles(self) -> dict[str, Role]:
+        """The image roles, each as a `Role`."""
+        return {k: Role(glob=v) if isinstance(v, str) else v for k, v in self.images.items()}
+
+    @property
+    def annotation_roles(self) -> dict[str, Role]:
+        """The annotation roles, each as a `Role`."""
+        return {k: Role(glob=v) if isinstance(v, str) else v for k, v in self.annotations.items()}
+
+    @model_validator(mode="after")
+    def _roles_are_distinct(self) -> Self:
+        both = sorted(set(self.images) & set(self.annotations))
+        if both:
+            raise ValueError(f"layout: {both} is an image and an annotation; one role, one name")
+        return self
 
     @model_validator(mode="after")
     def _patient_is_named(self) -> Self:
@@ -167,13 +226,44 @@ class ReferenceResult(Strict):
 
 
 class KnownIssue(Strict):
-    """A documented defect and what the loader does about it."""
+    """A documented defect and what the loader does about it.
+
+    ======== ==================================================================================
+    action   executed as
+    ======== ==================================================================================
+    exclude  the cases are left out of the index
+    warn     a line in the index's notes
+    dedupe   of cases whose files have equal bytes, the first stays
+    rename   annotation ``role``: the file named ``to`` in the case's folder, if it is missing
+    fix_affine  at reading, ``role``: ``to: flip_i`` (or j, k: the voxels along that axis are stored
+             the wrong way round), ``to: copy:ROLE`` (the affine of that role),
+             ``to: spacing 0.7,0.7,5``
+    relabel  at reading the annotation ``role``: ``to: "4->3"``, several divided by commas
+    ======== ==================================================================================
+    """
 
     cases: list[str]
     what: str
     action: Action
     source: str
+    role: str | None = None
     to: str | None = None
+
+    @model_validator(mode="after")
+    def _can_be_executed(self) -> Self:
+        forms = {
+            "rename": r"[^/\\]+",
+            "fix_affine": r"flip_[ijk]|copy:\w+|spacing [\d.]+,[\d.]+,[\d.]+",
+            "relabel": r"\d+->\d+(, ?\d+->\d+)*",
+        }
+        if self.action in forms and not (
+            self.role and self.to and re.fullmatch(forms[self.action], self.to)
+        ):
+            raise ValueError(
+                f"known issue {self.what!r}: {self.action} needs `role` and `to` "
+                f"like {forms[self.action]}, found role {self.role!r} and to {self.to!r}"
+            )
+        return self
 
 
 class Overlap(Strict):
@@ -190,4 +280,5 @@ class Phantom(Strict):
     patients: int
     difficulties: list[str]
     default_difficulty: str
+    sizes: list[Literal["small", "full"]] = ["full"]
     note: str | None = None

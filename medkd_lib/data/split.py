@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from medkd_lib.data.index import Case
+from medkd_lib.data.case import Case
 from medkd_lib.data.manifest import Manifest
 
 

@@ -6,24 +6,16 @@ its own bytes, so a half-written or damaged file is seen, reported and made anew
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load, save
 from torch import Tensor
 
 from medkd_lib.atomic import write_whole
+from medkd_lib.data.tensor_file import Entry, pack, unpack
 from medkd_lib.home import medkd_home
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What lies under a key: tensors by name and a JSON-able note."""
-
-    tensors: dict[str, Tensor]
-    note: dict[str, object]
 
 
 def key_of(**parts: object) -> str:
@@ -37,38 +29,60 @@ class TensorStore:
 
     Args:
         folder: where the entries lie; made when first written.
+        durable: wait for the disk at every write. Entries that are cheap to make anew need not:
+            a half-written one is found by its checksum.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
+        self.durable = durable
+        # Name → size, time and inode of the entries that were whole when read.
+        self._whole: dict[str, tuple[int, int, int]] = {}
 
     def get(self, key: str) -> Entry | None:
         """Return the entry under ``key``, or None if there is none that is whole."""
         for path in sorted(self.folder.glob(f"{key}.*.safetensors")):
-            stated = path.name.split(".")[1]
             try:
-                blob = path.read_bytes()
+                with path.open("rb", buffering=0) as stream:
+                    stamp = _stamp(stream.fileno())
+                    # A file that this process has seen whole is not hashed in every epoch.
+                    known = self._whole.get(path.name) == stamp
+                    digest = None if known else hashlib.sha256()
+                    entry = unpack(stream, digest.update if digest else None)
+                if digest and digest.hexdigest()[:32] != path.name.split(".")[1]:
+                    raise ValueError("its checksum differs")
             except FileNotFoundError:
                 continue  # another process has just replaced it
-            if hashlib.sha256(blob).hexdigest()[:32] != stated:
-                warnings.warn(f"{path}: damaged (checksum differs); making it anew", stacklevel=2)
+            except (ValueError, KeyError, TypeError) as error:
+                warnings.warn(f"{path}: damaged ({error}); making it anew", stacklevel=2)
                 path.unlink(missing_ok=True)
                 continue
-            tensors = load(blob)
-            # The header: eight bytes of length, then JSON.
-            header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-            return Entry(tensors, json.loads(header.get("__metadata__", {}).get("note", "{}")))
+            self._whole[path.name] = stamp
+            return entry
         return None
 
     def put(
         self, key: str, tensors: Mapping[str, Tensor], note: Mapping[str, object] | None = None
     ) -> Entry:
-        """Write an entry atomically; two processes that write the same key both succeed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write an entry atomically; two processes that write the same key both succeed.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; nothing is left behind.
+        """
         whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        blob = save(whole, {"note": json.dumps(dict(note or {}))})
+        blob = pack(whole, note or {})
         path = self.folder / f"{key}.{hashlib.sha256(blob).hexdigest()[:32]}.safetensors"
-        write_whole(path, blob)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, blob, durable=self.durable)
+        except OSError as error:
+            raise type(error)(
+                error.errno,
+                f"{error.strerror}: {len(blob) / 1e6:.1f} MB could not be written to the cache "
+                f"{self.folder}; free space there, or let MEDKD_HOME name another folder",
+            ) from error
+        with path.open("rb") as stream:
+            self._whole[path.name] = _stamp(stream.fileno())
         for older in self.folder.glob(f"{key}.*.safetensors"):
             if older != path:
                 older.unlink(missing_ok=True)
@@ -82,6 +96,11 @@ class TensorStore:
         return entry if entry is not None else self.put(key, *make())
 
 
-def store(room: str) -> TensorStore:
-    """Return the user's store named ``room`` (``images``, ``models``) in the medkd home."""
-    return TensorStore(medkd_home() / "store" / room)
+def _stamp(descriptor: int) -> tuple[int, int, int]:
+    stat = os.fstat(descriptor)
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def store(room: str, *, durable: bool = True) -> TensorStore:
+    """Return the user's store named ``room`` (``images``, ``volumes``, ``models``)."""
+    return TensorStore(medkd_home() / "store" / room, durable=durable)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import multiprocessing
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
@@ -20,6 +15,7 @@ from medkd_lib.phantom.cxr3_patient import make_patient
 from medkd_lib.phantom.cxr3_plan import CLASSES, PatientPlan, Split, plan_patient
 from medkd_lib.phantom.cxr3_truth import TruthRow
 from medkd_lib.phantom.opacities import Difficulty
+from medkd_lib.phantom.twin_files import build_folder, check_free, in_order, write_table
 from medkd_lib.phantom.xray_settings import HOSPITALS
 
 GENERATOR_VERSION = "1"
@@ -101,20 +97,18 @@ def write_cxr3(
         )
         for i in range(patients)
     ]  # fmt: skip
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-building-", dir=out.parent))
-    try:
+    with build_folder(out) as building:
         for split in get_args(Split):
             for label in CLASSES:
                 (building / split / label).mkdir(parents=True)
         truth: list[TruthRow] = []
-        for rows, images in _results(jobs, workers):
+        for rows, images in in_order(_make, jobs, workers, chunk=4):
             for row, image in zip(rows, images, strict=True):
                 (building / row.file).write_bytes(image)
             truth += rows
         truth.sort(key=lambda row: row.file)
-        _write_table(building / "labels.csv", LABEL_COLUMNS, truth)
-        _write_table(building / "truth.csv", tuple(f.name for f in fields(TruthRow)), truth)
+        write_table(building / "labels.csv", LABEL_COLUMNS, truth)
+        write_table(building / "truth.csv", tuple(f.name for f in fields(TruthRow)), truth)
         (building / "SOURCE.txt").write_text(
             _source_text(
                 patients, len(truth), seed, difficulty, image_size, test_fraction, scanners
@@ -122,13 +116,6 @@ def write_cxr3(
             encoding="utf-8",
             newline="\n",
         )
-        building.chmod(0o755)  # mkdtemp makes it private
-        if out.exists():
-            out.rmdir()
-        building.rename(out)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return out
 
 
@@ -150,23 +137,6 @@ def _jpeg(film: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _results(jobs: list[_Job], workers: int) -> Iterator[tuple[list[TruthRow], list[bytes]]]:
-    if workers == 1:
-        yield from map(_make, jobs)
-        return
-    # spawn works alike on Linux, macOS and Windows, and forks no threads of the caller
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_make, jobs, chunksize=4)
-
-
-def _write_table(path: Path, columns: tuple[str, ...], rows: list[TruthRow]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([getattr(row, column) for column in columns] for row in rows)
-
-
 def _check(
     out: Path,
     patients: int,
@@ -176,11 +146,7 @@ def _check(
     test_fraction: float,
     scanners: Sequence[str],
 ) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(
-            f"{out}: expected no such path or an empty folder, found content; "
-            "choose another folder or remove this one"
-        )
+    check_free(out)
     if difficulty not in get_args(Difficulty):
         raise ValueError(
             f"difficulty: expected one of {get_args(Difficulty)}, found {difficulty!r}; "

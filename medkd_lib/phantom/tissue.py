@@ -47,6 +47,13 @@ TISSUES: Mapping[str, TissueXray] = MappingProxyType(
         "marrow": TissueXray(200.0, 0.2384, "§2.2 † trabecular 150–250, μ from HU"),
         "vertebra": TissueXray(460.0, 0.29, "§4 C, a quarter cortical"),
         "cortical_bone": TissueXray(1627.0, 0.5411, "§2.1 C"),
+        "csf": TissueXray(8.0, 0.2003, "§2.2 † clear fluid 0–15, μ from HU"),
+        "grey_matter": TissueXray(37.0, 0.2061, "§2.2 †, μ from HU; grey − white 7.1 R"),
+        "deep_grey": TissueXray(37.0, 0.2061, "D: as cortex, μ from HU"),
+        "white_matter": TissueXray(30.0, 0.2047, "§2.2 †, μ from HU"),
+        "sarcoma": TissueXray(38.0, 0.2063, "D: a little under muscle, μ from HU"),
+        "sarcoma_myxoid": TissueXray(20.0, 0.2027, "D: between fluid and muscle, μ from HU"),
+        "sarcoma_necrosis": TissueXray(15.0, 0.2017, "D: fluid 0–20 †, μ from HU"),
     }
 )
 

@@ -1,13 +1,26 @@
 """The synthetic twin of a dataset, made on demand and kept in the medkd home."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.fingerprint import code_hash
 from medkd_lib.home import medkd_home
+from medkd_lib.phantom.brats import write_brats
 from medkd_lib.phantom.cxr3 import write_cxr3
-from medkd_lib.phantom.opacities import Difficulty
+from medkd_lib.phantom.sts import write_sts
+
+# Each takes (out, patients=, seed=, difficulty=, workers=); those of volumes also size= and
+# known_issues=. A manifest names its maker.
+MAKERS: Mapping[str, Callable[..., Path]] = {
+    "cxr3": write_cxr3,
+    "brats_gli": partial(write_brats, task="gli"),
+    "brats_men": partial(write_brats, task="men"),
+    "brats_met": partial(write_brats, task="met"),
+    "sts": write_sts,
+}
 
 
 class NoTwinError(ValueError):
@@ -15,48 +28,79 @@ class NoTwinError(ValueError):
 
 
 def make_twin(
-    manifest: Manifest, out: Path, *, patients: int, difficulty: str, seed: int, workers: int = 1
+    manifest: Manifest,
+    out: Path,
+    *,
+    patients: int,
+    difficulty: str,
+    seed: int,
+    workers: int = 1,
+    size: str | None = None,
+    known_issues: bool = False,
 ) -> Path:
     """Write the twin of ``manifest`` into ``out``, in the layout of the real release.
 
+    Args:
+        manifest: names maker, difficulties and sizes.
+        out: folder to create.
+        patients: how many virtual patients.
+        difficulty: one of the manifest's.
+        seed: of the whole set; the bytes do not depend on ``workers``.
+        workers: processes.
+        size: ``small`` or ``full``; default the manifest's first.
+        known_issues: add the documented broken cases of the real release.
+
     Raises:
-        NoTwinError: the manifest states no phantom.
-        ValueError: the phantom has no such difficulty.
+        NoTwinError: the manifest states no phantom, or the library has no such maker.
+        ValueError: the phantom has no such difficulty, size or broken cases.
     """
     if manifest.phantom is None:
         raise NoTwinError(
             f"{manifest.id} has no phantom twin yet; give the folder of the real "
             f"images (data_root), see `medkd data show {manifest.id}`"
         )
-    if difficulty not in manifest.phantom.difficulties:
+    phantom = manifest.phantom
+    if difficulty not in phantom.difficulties:
         raise ValueError(
-            f"{manifest.id}: difficulty {difficulty!r} is not one of "
-            f"{manifest.phantom.difficulties}"
+            f"{manifest.id}: difficulty {difficulty!r} is not one of {phantom.difficulties}"
         )
-    if manifest.phantom.maker == "cxr3":
-        return write_cxr3(
-            out,
-            patients=patients,
-            seed=seed,
-            difficulty=cast(Difficulty, difficulty),
-            workers=workers,
-        )
-    raise NoTwinError(f"{manifest.id}: no maker named {manifest.phantom.maker!r} in the library")
+    wanted = size or phantom.sizes[0]
+    if wanted not in phantom.sizes:
+        raise ValueError(f"{manifest.id}: size {wanted!r} is not one of {phantom.sizes}")
+    if phantom.maker not in MAKERS:
+        raise NoTwinError(f"{manifest.id}: no maker named {phantom.maker!r} in the library")
+    options: dict[str, Any] = {}
+    if len(phantom.sizes) > 1:
+        options = {"size": wanted, "known_issues": known_issues}
+    elif known_issues:
+        raise ValueError(f"{manifest.id}: its twin has no broken cases (with-known-issues)")
+    return MAKERS[phantom.maker](
+        out, patients=patients, seed=seed, difficulty=difficulty, workers=workers, **options
+    )
 
 
 def twin(
-    manifest: Manifest, *, patients: int, difficulty: str, seed: int = 0, workers: int = 1
+    manifest: Manifest,
+    *,
+    patients: int,
+    difficulty: str,
+    seed: int = 0,
+    workers: int = 1,
+    size: str | None = None,
 ) -> Path:
-    """Return the folder of the twin, made once per content (size, seed, difficulty, code)."""
+    """Return the folder of the twin, made once per content (patients, size, seed, code, …)."""
     # All phantoms of one code version share a folder, so old ones are easy to find and delete.
     code = code_hash(("phantom",))
-    out = medkd_home() / "phantoms" / code / f"{manifest.id}-{difficulty}-{patients}-seed{seed}"
+    scale = f"-{size}" if size else ""
+    name = f"{manifest.id}-{difficulty}-{patients}{scale}-seed{seed}"
+    out = medkd_home() / "phantoms" / code / name
     if out.is_dir():
         return out
     try:
         return make_twin(
-            manifest, out, patients=patients, difficulty=difficulty, seed=seed, workers=workers
-        )
+            manifest, out, patients=patients, difficulty=difficulty, seed=seed, workers=workers,
+            size=size,
+        )  # fmt: skip
     except OSError:
         # Another process finished the same twin first: its folder is as good as ours.
         if out.is_dir():

@@ -28,7 +28,8 @@ device: str = "auto"  # [auto | cpu | cuda] where to train
 max_steps: int = 0  # [>= 0] cut every training after so many steps (result marked truncated); 0: no
 
 # %%
-from medkd_lib.course.lesson import open_images, report_metrics, table
+from medkd_lib.course.lesson import open_images, table
+from medkd_lib.course.lesson_classify import full_size, report_metrics
 from medkd_lib.course.resolve import fabric_for, resolve
 
 common = {"image_size": 64, "patients": 948, "few_per_class": 20, "student_steps": 800,
@@ -455,7 +456,8 @@ lesson_gradient = score.settle("q2", student=kd_gradient, library=hinton_kd_grad
 # haze or a net. They overlap, on the phantom and more so in life.
 
 # %%
-images = open_images(config)
+images = open_images(config.dataset, config.data_root, patients=config.patients,
+                     difficulty=config.difficulty)
 manifest = images.manifest
 print(f"{manifest.title}\nlicence: {manifest.licence.name} · evidence of this run: {images.evidence}")
 print(f"{len(images.index.cases)} films of {len({c.patient for c in images.index.cases})} patients")
@@ -493,7 +495,7 @@ transfer = study.parts["transfer"]
 per_class = [(transfer.labels == k).nonzero().flatten()[:4] for k in range(len(study.class_names))]
 rows = torch.cat(per_class)
 gallery.show(
-    montage(images.full_size(study, rows), [study.class_names[k] for k in transfer.labels[rows]], 4),
+    montage(full_size(images, study, rows), [study.class_names[k] for k in transfer.labels[rows]], 4),
     name="films",
     alt=f"Four {images.evidence} films of each class in rows: {', '.join(study.class_names)}.",
 )
@@ -886,10 +888,13 @@ table(ledger)
 
 # %% tags=["result"]
 from medkd_lib.course.lesson import finish
+from medkd_lib.course.lesson_classify import headline_of, metrics_of
 
 print(score.summary())
 finish(
-    "00_distillation_in_one_hour", title="Distillation in one hour", config=config, study=study,
-    images=images, results=results, gallery=gallery, ledger=ledger, score=score,
-    headline=("few_kd", "few_alone"), recorded=recorded.sentence(setting.id, "few_kd_vs_alone"),
+    "00_distillation_in_one_hour", title="Distillation in one hour", config=config,
+    metrics=metrics_of(results, study, images), gallery=gallery, ledger=ledger, score=score,
+    headline=headline_of(results, ("few_kd", "few_alone"), images,
+                         recorded.sentence(setting.id, "few_kd_vs_alone")),
+    split=study.split,
 )

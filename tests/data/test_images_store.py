@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from medkd_lib.data.batches import SeededBatches, batches
+from medkd_lib.data.case import Case
 from medkd_lib.data.images import load_images
-from medkd_lib.data.index import Case
 from medkd_lib.data.store import TensorStore, key_of
 
 
@@ -44,7 +44,7 @@ def test_a_changed_file_is_never_served_from_the_cache(home: Path, tmp_path: Pat
 
 def test_a_broken_image_is_named(home: Path, tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(b"\x89PNG not really")
-    with pytest.raises(ValueError, match=r"b\.png: not a readable image"):
+    with pytest.raises(ValueError, match=r"b\.png: expected a readable image"):
         load_images([case(tmp_path / "b.png")], 8)
 
 

@@ -1,0 +1,126 @@
+"""One voxel grid for all volumes of a case: resampling, and a box in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medkd_lib.data.volume import Volume
+
+if TYPE_CHECKING:
+    from monai.data.meta_tensor import MetaTensor
+
+Shape = tuple[int, int, int]
+
+
+def resampled(
+    volumes: Mapping[str, Volume],
+    masks: frozenset[str],
+    outside: Mapping[str, float],
+    *,
+    reference: str | None = None,
+    spacing_mm: tuple[float, float, float] | None = None,
+) -> dict[str, Volume]:
+    """Return the volumes on the grid of ``reference``, then at ``spacing_mm``, as far as given.
+
+    Images are interpolated linearly, masks take the nearest voxel: a mean of two labels is a third
+    one. Beyond an image's edge lies ``outside`` (0 by default), in masks background.
+    """
+    # MONAI takes seconds to import: only who resamples pays, not every worker of a loader.
+    from monai.transforms.spatial.array import ResampleToMatch, Spacing
+
+    out: dict[str, Any] = {r: _lifted(v, outside.get(r, 0.0)) for r, v in volumes.items()}
+    modes = {role: "nearest" if role in masks else "bilinear" for role in volumes}
+    if reference is not None:
+        match, target = ResampleToMatch(padding_mode="zeros"), out[reference]
+        out |= {r: match(v, target, mode=modes[r]) for r, v in out.items() if r != reference}
+    if spacing_mm is not None:
+        step = Spacing(spacing_mm, padding_mode="zeros")
+        out = {r: step(v, mode=modes[r]) for r, v in out.items()}
+    return {
+        role: replace(
+            volumes[role],
+            array=_lowered(tensor, outside.get(role, 0.0), role in masks),
+            affine=np.asarray(tensor.affine, np.float64),
+        )
+        for role, tensor in out.items()
+    }
+
+
+def _lifted(volume: Volume, outside: float) -> MetaTensor:
+    """Put a volume into MONAI's tensor, shifted so that MONAI's padding, 0, means outside."""
+    from monai.data.meta_tensor import MetaTensor
+
+    array = volume.array.astype(np.float32)
+    array -= np.float32(outside)
+    voxels = torch.from_numpy(np.ascontiguousarray(array))[None]
+    return MetaTensor(voxels, affine=torch.from_numpy(volume.affine))
+
+
+def _lowered(tensor: MetaTensor, outside: float, mask: bool) -> NDArray[Any]:
+    array = tensor.as_tensor()[0].numpy()
+    return np.rint(array).astype(np.uint16) if mask else array + np.float32(outside)
+
+
+@dataclass(frozen=True)
+class Box:
+    """The middle of a grid: cropped where it is larger than wanted, padded where smaller.
+
+    Odd differences are shared as MONAI's ``ResizeWithPadOrCrop`` shares them.
+
+    Attributes:
+        start: first voxel of the old grid that is inside, or minus the voxels put before it.
+        shape: of the result.
+    """
+
+    start: Shape
+    shape: Shape
+
+    @classmethod
+    def middle(cls, old: Shape, wanted: Shape | None) -> Box:
+        """Return the box of ``wanted`` voxels in the middle of ``old``; all of it for None."""
+        i, j, k = (_start(n, m) for n, m in zip(old, wanted or old, strict=True))
+        return cls((i, j, k), wanted or old)
+
+    def cut(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the part of the array that lies in the box (a view)."""
+        i, j, k = (
+            slice(max(s, 0), max(s + m, 0)) for s, m in zip(self.start, self.shape, strict=True)
+        )
+        return array[i, j, k]
+
+    def paste(self, part: NDArray[Any], into: Tensor) -> None:
+        """Write what `cut` returned to its place in a tensor of the box's shape and any dtype."""
+        at = tuple(
+            slice(max(-s, 0), max(-s, 0) + n) for s, n in zip(self.start, part.shape, strict=True)
+        )
+        into[at].copy_(_in_c_order(part, into.dtype))
+
+    def affine(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the affine of the box: the same world, another first voxel."""
+        moved = affine.copy()
+        moved[:3, 3] = affine[:3, :3] @ np.array(self.start, float) + affine[:3, 3]
+        return moved
+
+
+def _in_c_order(array: NDArray[Any], dtype: torch.dtype) -> Tensor:
+    """Return the array as a tensor, quickly if its first index runs fastest, as NIfTI's does.
+
+    A cast and a full transposition at once jump through memory; a cast in place, a transposition
+    of two axes (done in blocks) and one that moves whole lines take a third of the time.
+    """
+    if not array.flags.f_contiguous or array.size == 0:
+        return torch.from_numpy(np.ascontiguousarray(array))
+    i, j, k = array.shape
+    cast = torch.from_numpy(array.T).to(dtype)
+    return cast.reshape(k, j * i).t().contiguous().reshape(j, i, k).transpose(0, 1)
+
+
+def _start(old: int, wanted: int) -> int:
+    return old // 2 - wanted // 2 if old > wanted else -((wanted - old) // 2)

@@ -1,0 +1,151 @@
+"""Case → volumes: every role read, the documented repairs made, the grids compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from nibabel.affines import from_matvec
+
+from medkd_lib.data.case import Case, LayoutError
+from medkd_lib.data.manifest import Manifest
+from medkd_lib.data.manifest_parts import KnownIssue, Labels
+from medkd_lib.data.masks import read_mask
+from medkd_lib.data.problems import DataError, Problem, bad
+from medkd_lib.data.read import read_volume
+from medkd_lib.data.volume import Volume, require_same_grid
+
+
+def read_case(
+    case: Case, manifest: Manifest, roles: Sequence[str] | None = None
+) -> dict[str, Volume]:
+    """Return the case's volumes by role, masks in the manifest's label ids.
+
+    Args:
+        case: from the index.
+        manifest: tells unit, label space, and which roles share a grid.
+        roles: which to read; default all the case has.
+
+    Raises:
+        DataError: a file is unreadable, a mask holds an unknown value, or roles that should lie
+            on one grid do not.
+        LayoutError: a wanted role is missing.
+    """
+    wanted = list(case.files) if roles is None else list(roles)
+    missing = [role for role in wanted if role not in case.files]
+    if missing:
+        raise LayoutError(
+            Problem(
+                "missing_modality", f"case {case.id}", f"the roles {wanted}",
+                f"no {missing}, only {sorted(case.files)}", "leave the case or the role out",
+            )
+        )  # fmt: skip
+    volumes = {role: read_role(case, manifest, role) for role in wanted}
+    volumes = with_affines_mended(volumes, case, manifest)
+    for problem in grid_problems(volumes, case, manifest):
+        raise DataError(problem)
+    return volumes
+
+
+def with_affines_mended(
+    volumes: dict[str, Volume], case: Case, manifest: Manifest
+) -> dict[str, Volume]:
+    """Return the volumes after every ``fix_affine`` of the case, in the order of the manifest."""
+    out = dict(volumes)
+    for issue in case.repairs:
+        if issue.action == "fix_affine" and issue.role in out:
+            out[issue.role] = _with_affine(out, issue.role, issue, case, manifest)
+    return out
+
+
+def grid_problems(volumes: dict[str, Volume], case: Case, manifest: Manifest) -> Iterator[Problem]:
+    """Yield a problem for every volume that is off the grid it should share."""
+    for group in grid_groups(manifest, list(volumes)):
+        first = group[0]
+        for role in group[1:]:
+            try:
+                require_same_grid(
+                    str(case.files[role]), volumes[role], str(case.files[first]), volumes[first]
+                )
+            except DataError as error:
+                yield error.problem
+
+
+def grid_groups(manifest: Manifest, roles: Sequence[str]) -> list[list[str]]:
+    """Return which of the roles share a voxel grid; without a statement, all of them do."""
+    if manifest.layout is None or manifest.layout.grids is None:
+        return [list(roles)] if roles else []
+    stated = [[r for r in group if r in roles] for group in manifest.layout.grids]
+    return [group for group in stated if group]
+
+
+def read_role(case: Case, manifest: Manifest, role: str) -> Volume:
+    """Return one volume, a mask in the manifest's label ids; affines as the file has them."""
+    path = case.files[role]
+    if manifest.layout is None:
+        raise ValueError(f"{manifest.id}: a case without a layout cannot exist")
+    if role in case.images:
+        spec = manifest.layout.image_roles[role]
+        return read_volume(path, unit=spec.unit, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
+    spec = manifest.layout.annotation_roles[role]
+    changes = [_pairs(i) for i in case.repairs if i.action == "relabel" and i.role == role]
+    labels = manifest.labels
+    values = set(_ids_on_disk(labels)) if labels else None
+    for pairs in changes:
+        values = (values or set()) | set(pairs)
+    mask = read_mask(path, values=values, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
+    for pairs in [*changes, labels.remap if labels else {}]:
+        mask = _mapped(mask, pairs)
+    return mask
+
+
+def _ids_on_disk(labels: Labels) -> set[int]:
+    """Label ids the files hold: the manifest's, before ``remap`` gave some of them a new number."""
+    ids = {v.id for v in labels.values}
+    return (ids - set(labels.remap.values())) | set(labels.remap)
+
+
+def _pairs(issue: KnownIssue) -> dict[int, int]:
+    pairs = (part.split("->") for part in (issue.to or "").split(","))
+    return {int(old): int(new) for old, new in pairs}
+
+
+def _mapped(mask: Volume, pairs: dict[int, int]) -> Volume:
+    """Give values their new number, all at once (1→2 and 2→1 exchange the two)."""
+    if not pairs:
+        return mask
+    table = np.arange(max(int(mask.array.max(initial=0)), *pairs) + 1, dtype=mask.array.dtype)
+    for old, new in pairs.items():
+        table[old] = new
+    return replace(mask, array=table[mask.array])
+
+
+def _with_affine(
+    volumes: dict[str, Volume], role: str, issue: KnownIssue, case: Case, manifest: Manifest
+) -> Volume:
+    """Execute one ``fix_affine`` (the forms are listed at `KnownIssue`)."""
+    volume, to = volumes[role], issue.to or ""
+    note = Problem(
+        "fixed_affine", f"case {case.id} {role}", "a header that tells where the voxels lie",
+        issue.what, f"mended on reading as the manifest says: {to}", severity="repaired",
+    )  # fmt: skip
+    problems = (*volume.problems, note)
+    if to.startswith("flip_"):
+        flipped = np.flip(volume.array, axis="ijk".index(to[-1]))
+        return replace(volume, array=np.ascontiguousarray(flipped), problems=problems)
+    if to.startswith("copy:"):
+        name = to.removeprefix("copy:")
+        if name not in case.files:
+            raise bad(
+                "missing_modality", f"case {case.id}", expected=f"{name!r}, whose affine {role} "
+                "shall take", found=f"only {sorted(case.files)}",
+                next_step="correct the known issue in the manifest",
+            )  # fmt: skip
+        # One that was read already may have been mended itself, by an issue listed earlier.
+        other = volumes[name] if name in volumes else read_role(case, manifest, name)
+        return replace(volume, affine=other.affine, problems=problems)
+    spacing = np.array([float(s) for s in to.removeprefix("spacing ").split(",")])
+    # Direction and origin stay; only the length of the axes is wrong.
+    axes = volume.affine[:3, :3] / np.array(volume.spacing_mm) * spacing
+    return replace(volume, affine=from_matvec(axes, volume.affine[:3, 3]), problems=problems)

@@ -1,0 +1,116 @@
+"""Slices side by side, with outlines, patient directions and a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from medkd_lib.show.plane import Picture
+from medkd_lib.show.style import OKABE_ITO, course_style
+
+# Outlines of label 1, 2, 3, …
+OUTLINES = tuple(OKABE_ITO[c] for c in ("vermillion", "sky", "yellow", "green", "purple", "orange"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a figure.
+
+    Attributes:
+        picture: what to draw.
+        title: above it.
+        mask: label map of the same pixels, outlined in the colours `OUTLINES`.
+        limits: grey values that become black and white; default the 0.5 and 99.5 percentile.
+        note: small text below.
+    """
+
+    picture: Picture
+    title: str = ""
+    mask: NDArray[Any] | None = None
+    limits: tuple[float, float] | None = None
+    note: str = ""
+
+
+def panels(
+    shown: Sequence[Panel], columns: int | None = None, *, width: float = 2.9, scale: bool = True
+) -> Figure:
+    """Draw the panels in rows of ``columns``.
+
+    Args:
+        shown: left to right, then down.
+        columns: default all in one row.
+        width: of a panel in inches.
+        scale: draw a bar of 5 cm in the first panel.
+    """
+    columns = columns or len(shown)
+    rows = -(-len(shown) // columns)
+    shape = [
+        p.picture.pixels.shape[0] / p.picture.pixels.shape[1] * p.picture.aspect for p in shown
+    ]
+    tallest = [min(1.8, max(shape[r * columns : (r + 1) * columns])) for r in range(rows)]
+    extra = 0.35 + 0.3 * any(p.note for p in shown)
+    with course_style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(width * columns, width * sum(tallest) + rows * extra),
+            squeeze=False, height_ratios=tallest,
+        )  # fmt: skip
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for panel, axis in zip(shown, axes.flat, strict=False):
+            draw(axis, panel)
+        if scale:
+            _scale_bar(axes.flat[0], shown[0].picture)
+    return figure
+
+
+def draw(axis: Axes, panel: Panel) -> None:
+    """Draw one panel into an axis."""
+    p = panel.picture
+    colour = p.pixels.ndim == 3
+    finite = p.pixels[np.isfinite(p.pixels)] if not colour else p.pixels
+    low, high = panel.limits or tuple(np.percentile(finite, (0.5, 99.5)))
+    axis.imshow(
+        p.pixels, cmap=None if colour else "gray", vmin=low, vmax=max(high, low + 1e-6),
+        aspect=p.aspect, interpolation="nearest",
+    )  # fmt: skip
+    if panel.mask is not None:
+        for label in np.unique(panel.mask[panel.mask > 0]).astype(int):
+            axis.contour(
+                panel.mask == label, levels=[0.5],
+                colors=[OUTLINES[(label - 1) % len(OUTLINES)]], linewidths=1.3,
+            )  # fmt: skip
+    axis.set_title(panel.title, fontsize=12)
+    axis.grid(False)
+    axis.set_axis_off()
+    axis.set_anchor("N")  # titles of a row stand on one line
+    for letter, (x, y) in zip(
+        p.letters, ((0.03, 0.5), (0.97, 0.5), (0.5, 0.96), (0.5, 0.04)), strict=False
+    ):
+        axis.text(
+            x, y, letter, transform=axis.transAxes, color=OKABE_ITO["orange"], fontsize=10,
+            ha="center", va="center", fontweight="bold",
+        )  # fmt: skip
+    if panel.note:
+        axis.text(
+            0.5, -0.04, panel.note, transform=axis.transAxes, ha="center", va="top", fontsize=10
+        )
+
+
+def _scale_bar(axis: Axes, shown: Picture) -> None:
+    """Draw five centimetres at the lower left."""
+    height, width = shown.pixels.shape[:2]
+    length = 50.0 / shown.pixel_mm
+    if length > 0.8 * width:
+        return
+    y = height - 0.05 * height
+    axis.plot([0.06 * width, 0.06 * width + length], [y, y], color="white", linewidth=2.5)
+    axis.text(
+        0.06 * width + length / 2, y - 0.03 * height, "5 cm", color="white", fontsize=9, ha="center"
+    )
