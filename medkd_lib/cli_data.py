@@ -1,6 +1,7 @@
 """`medkd data`: manifests, downloads, phantom twins, checks."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,6 +104,8 @@ def data_index(dataset: str, root: Annotated[Path, typer.Option()], as_json: Jso
 def data_check(dataset: str, root: Annotated[Path, typer.Option()], as_json: Json = False) -> None:
     """Open every file of a folder and list every problem; exit code 1 if any is an error.
 
+    One line per problem, its files as they lie under the root.
+
     Example: medkd data check brats2023_gli --root path/to/BraTS2023
     """
     from dataclasses import asdict
@@ -120,13 +123,14 @@ def data_check(dataset: str, root: Annotated[Path, typer.Option()], as_json: Jso
             bar.update()
 
         problems = check(load_manifest(dataset), root.absolute(), progress)
+    errors = sum(p.severity == "error" for p in problems)
     if as_json:
         typer.echo(json.dumps([asdict(p) for p in problems], indent=1))
-    elif problems:
-        rows = [(p.severity, p.kind, p.where, p.expected, p.found, p.next_step) for p in problems]
-        print_table(("severity", "kind", "where", "expected", "found", "next step"), rows)
-    errors = sum(p.severity == "error" for p in problems)
-    if not as_json:
+    else:
+        for p in problems:
+            # No table: a cell cuts long paths, and the file is what the reader needs.
+            text = str(p).replace(f"{root.absolute()}{os.sep}", "")
+            typer.echo(f"{p.severity:<9}{p.kind:<19}{text}")
         typer.echo(
             f"{dataset}: {len(opened)} cases opened, {errors} errors, {len(problems)} problems"
         )

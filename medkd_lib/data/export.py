@@ -112,7 +112,7 @@ def _check_request(
             f"recipe: expected axcodes 'LPS', so that slices stand upright, found "
             f"{recipe.axcodes!r}"
         )
-    if recipe.intensity not in ("unit", "window"):
+    if not all(how == "unit" or isinstance(how, tuple) for how in recipe.channel_intensity):
         raise ValueError(
             "recipe: expected intensity 'unit' or 'window', whose values lie in [0, 1], found "
             f"{recipe.intensity!r}: 8 bits would clip it"

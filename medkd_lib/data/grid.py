@@ -115,6 +115,8 @@ def _in_c_order(array: NDArray[Any], dtype: torch.dtype) -> Tensor:
     A cast and a full transposition at once jump through memory; a cast in place, a transposition
     of two axes (done in blocks) and one that moves whole lines take a third of the time.
     """
+    if not array.flags.writeable:  # PyTorch knows no read-only tensors
+        array = array.copy(order="K")
     if not array.flags.f_contiguous or array.size == 0:
         return torch.from_numpy(np.ascontiguousarray(array))
     i, j, k = array.shape

@@ -33,7 +33,8 @@ class Recipe:
     Attributes:
         images: roles that become channels, in this order.
         mask: role of the label map, or none.
-        axcodes: orientation of the result.
+        axcodes: orientation of the result; in LPS ``image[c, :, :, k].T`` is the picture a
+            radiologist expects, the patient's front up and right side on the left.
         reference: role whose grid all others are resampled to; none if they share one.
         spacing_mm: wanted voxel size, or as it is.
         intensity: one for all channels, or one for each. ``zscore`` and ``unit`` (0.5 and 99.5
@@ -52,7 +53,7 @@ class Recipe:
 
     images: tuple[str, ...]
     mask: str | None = None
-    axcodes: str = "RAS"
+    axcodes: str = "LPS"
     reference: str | None = None
     spacing_mm: tuple[float, float, float] | None = None
     intensity: Intensity | tuple[Intensity | Window, ...] = "zscore"

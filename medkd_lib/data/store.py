@@ -45,7 +45,7 @@ class TensorStore:
             try:
                 with path.open("rb", buffering=0) as stream:
                     stamp = _stamp(stream.fileno())
-                    # A file that this process has seen whole is not hashed in every epoch.
+                    # What this process has read whole and nobody has touched since is not hashed again.
                     known = self._whole.get(path.name) == stamp
                     digest = None if known else hashlib.sha256()
                     entry = unpack(stream, digest.update if digest else None)
@@ -81,8 +81,6 @@ class TensorStore:
                 f"{error.strerror}: {len(blob) / 1e6:.1f} MB could not be written to the cache "
                 f"{self.folder}; free space there, or let MEDKD_HOME name another folder",
             ) from error
-        with path.open("rb") as stream:
-            self._whole[path.name] = _stamp(stream.fileno())
         for older in self.folder.glob(f"{key}.*.safetensors"):
             if older != path:
                 older.unlink(missing_ok=True)

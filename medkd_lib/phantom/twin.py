@@ -91,7 +91,9 @@ def twin(
     """Return the folder of the twin, made once per content (patients, size, seed, code, …)."""
     # All phantoms of one code version share a folder, so old ones are easy to find and delete.
     code = code_hash(("phantom",))
-    scale = f"-{size}" if size else ""
+    # The default size has one name, whether it was asked for or not.
+    default = size is None or (manifest.phantom and size == manifest.phantom.sizes[0])
+    scale = "" if default else f"-{size}"
     name = f"{manifest.id}-{difficulty}-{patients}{scale}-seed{seed}"
     out = medkd_home() / "phantoms" / code / name
     if out.is_dir():

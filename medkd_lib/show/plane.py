@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +47,19 @@ def picture(volume: Volume, plane: Plane = "axial", place: float = 0.5) -> Pictu
         volume: in any orientation; it is turned to LPS, never resampled.
         plane: axial, coronal or sagittal.
         place: 0 is the right, front or bottom end of the volume, 1 the other.
+
+    Raises:
+        ValueError: no such plane, or a place outside the volume.
     """
+    if plane not in AXES:
+        raise ValueError(f"plane: expected one of {get_args(Plane)}, found {plane!r}")
+    if not 0 <= place <= 1:
+        raise ValueError(f"place: expected 0 to 1, a share of the volume, found {place:g}")
     lps = volume.oriented("LPS")
     along, across, down = AXES[plane]
     number = round(place * (lps.shape[along] - 1))
-    pixels = np.take(lps.array, number, axis=along)
     # np.take keeps the order of the two remaining axes: columns first, so rows need a transpose.
-    pixels = pixels.T if across < down else pixels
+    pixels = np.take(lps.array, number, axis=along).T
     if plane != "axial":
         pixels = pixels[::-1]
     spacing = lps.spacing_mm
@@ -61,9 +67,11 @@ def picture(volume: Volume, plane: Plane = "axial", place: float = 0.5) -> Pictu
 
 
 def fullest(mask: Volume, plane: Plane = "axial") -> float:
-    """Return the place of the slice with most of the mask."""
+    """Return the place of the slice with most of the mask; the middle of an empty one."""
     lps = mask.oriented("LPS")
     along = AXES[plane][0]
     others = tuple(axis for axis in range(3) if axis != along)
     areas = (lps.array > 0).sum(axis=others)
+    if not areas.any():
+        return 0.5
     return float(np.argmax(areas)) / max(1, lps.shape[along] - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from medkd_lib.show.style import CONTROL, METHOD, OKABE_ITO, STUDENT, TEACHER, course_style
 from medkd_lib.show.volumes import OUTLINES
 
-COLOURS = tuple(OKABE_ITO[c] for c in ("blue", "orange", "green", "purple"))
+COLOURS = tuple(
+    OKABE_ITO[c] for c in ("blue", "orange", "green", "purple", "sky", "vermillion", "grey")
+)
 
 
 def grey_values(
@@ -33,7 +36,7 @@ def grey_values(
             everything = np.concatenate([v.ravel() for v in values.values()])
             low, high = np.quantile(everything, (1 - quantile, quantile))
             bins = np.linspace(low, high, 80)
-            for colour, (name, v) in zip(COLOURS, values.items(), strict=False):
+            for colour, (name, v) in zip(cycle(COLOURS), values.items(), strict=False):
                 axis.hist(
                     v.ravel(), bins, histtype="step", density=True, color=colour, label=name, lw=1.8
                 )
@@ -52,12 +55,14 @@ def fake_labels(
 
     Args:
         mask: the original.
-        results: title → label map, each compared with the original enlarged to its size.
+        results: title → label map, of any size.
         names: label id → name, for the legend.
     """
     shown = {title: _around(labels) for title, labels in {"as drawn": mask, **results}.items()}
     highest = int(max(m.max() for m in shown.values()))
-    colours = ListedColormap(["#000000", *OUTLINES[:highest]])
+    # With more labels than colours the colours come again; neighbours still differ.
+    outlines = [OUTLINES[i % len(OUTLINES)] for i in range(highest)]
+    colours = ListedColormap(["#000000", *outlines])
     with course_style():
         figure, axes = plt.subplots(1, len(shown), figsize=(3.6 * len(shown), 3.9), squeeze=False)
         for axis, (title, labels) in zip(axes.flat, shown.items(), strict=True):
@@ -65,12 +70,15 @@ def fake_labels(
             axis.set_title(title)
             axis.set_axis_off()
             axis.grid(False)
-        handles = [
-            plt.Line2D([], [], marker="s", ls="", color=OUTLINES[i - 1], label=name)
-            for i, name in names.items()
-            if 0 < i <= highest
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=10)
+        present = [i for i in np.unique(mask).tolist() if i > 0 and i in names]
+        if len(present) <= len(OUTLINES):
+            handles = [
+                plt.Line2D([], [], marker="s", ls="", color=outlines[i - 1], label=names[i])
+                for i in present
+            ]
+            figure.legend(
+                handles=handles, loc="outside lower center", ncols=max(1, len(handles)), fontsize=10
+            )
     return figure
 
 
@@ -91,13 +99,13 @@ def shares(split: Mapping[str, Mapping[str, int]]) -> Figure:
     Args:
         split: part → class name → patients.
     """
-    classes = list(next(iter(split.values())))
+    classes = list(dict.fromkeys(name for counts in split.values() for name in counts))
     with course_style():
         figure, axis = plt.subplots(figsize=(7.5, 0.75 * len(split) + 1.2))
         for row, counts in enumerate(split.values()):
             left, total = 0.0, sum(counts.values())
-            for colour, name in zip(COLOURS, classes, strict=False):
-                share = counts.get(name, 0) / total
+            for colour, name in zip(cycle(COLOURS), classes, strict=False):
+                share = counts.get(name, 0) / total if total else 0.0
                 axis.barh(row, share, left=left, color=colour, label=name if row == 0 else None)
                 if share > 0.05:
                     axis.text(
@@ -183,7 +191,7 @@ def curve(
     """Draw a few labelled lines over one axis."""
     with course_style():
         figure, axis = plt.subplots(figsize=(6.6, 3.4))
-        for colour, (name, y) in zip(COLOURS, lines.items(), strict=False):
+        for colour, (name, y) in zip(cycle(COLOURS), lines.items(), strict=False):
             axis.plot(x, y, "o-", color=colour, label=name)
         axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)

@@ -29,6 +29,9 @@ class Panel:
         mask: label map of the same pixels, outlined in the colours `OUTLINES`.
         limits: grey values that become black and white; default the 0.5 and 99.5 percentile.
         note: small text below.
+
+    Raises:
+        ValueError: the mask has another shape than the picture.
     """
 
     picture: Picture
@@ -36,6 +39,15 @@ class Panel:
     mask: NDArray[Any] | None = None
     limits: tuple[float, float] | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a mask of another grid, which would be drawn at the wrong place."""
+        shape = self.picture.pixels.shape[:2]
+        if self.mask is not None and self.mask.shape != shape:
+            raise ValueError(
+                f"mask of panel {self.title!r}: expected the picture's shape {shape}, found "
+                f"{self.mask.shape}; cut both from volumes of one grid"
+            )
 
 
 def panels(
@@ -73,19 +85,16 @@ def panels(
 def draw(axis: Axes, panel: Panel) -> None:
     """Draw one panel into an axis."""
     p = panel.picture
-    colour = p.pixels.ndim == 3
-    finite = p.pixels[np.isfinite(p.pixels)] if not colour else p.pixels
-    low, high = panel.limits or tuple(np.percentile(finite, (0.5, 99.5)))
-    axis.imshow(
-        p.pixels, cmap=None if colour else "gray", vmin=low, vmax=max(high, low + 1e-6),
-        aspect=p.aspect, interpolation="nearest",
-    )  # fmt: skip
+    if p.pixels.ndim == 3:
+        axis.imshow(p.pixels, aspect=p.aspect, interpolation="nearest")
+    else:
+        low, high = panel.limits or _contrast(p.pixels)
+        axis.imshow(
+            p.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=p.aspect,
+            interpolation="nearest",
+        )  # fmt: skip
     if panel.mask is not None:
-        for label in np.unique(panel.mask[panel.mask > 0]).astype(int):
-            axis.contour(
-                panel.mask == label, levels=[0.5],
-                colors=[OUTLINES[(label - 1) % len(OUTLINES)]], linewidths=1.3,
-            )  # fmt: skip
+        _outlines(axis, panel.mask)
     axis.set_title(panel.title, fontsize=12)
     axis.grid(False)
     axis.set_axis_off()
@@ -101,6 +110,25 @@ def draw(axis: Axes, panel: Panel) -> None:
         axis.text(
             0.5, -0.04, panel.note, transform=axis.transAxes, ha="center", va="top", fontsize=10
         )
+
+
+def _contrast(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return the 0.5 and 99.5 percentile of what is a number, (0, 0) of nothing."""
+    finite = pixels[np.isfinite(pixels)].astype(np.float64)
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 0.0)
+    return float(low), float(high)
+
+
+def _outlines(axis: Axes, mask: NDArray[Any]) -> None:
+    """Draw a closed line around each label, also along the edge of the picture."""
+    height, width = mask.shape
+    for label in np.unique(mask[mask > 0]).astype(int):
+        axis.contour(
+            np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask == label, 1),
+            levels=[0.5], colors=[OUTLINES[(label - 1) % len(OUTLINES)]], linewidths=1.3,
+        )  # fmt: skip
+    # The padding is not part of the picture.
+    axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
 def _scale_bar(axis: Axes, shown: Picture) -> None:

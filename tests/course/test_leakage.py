@@ -66,6 +66,6 @@ def test_contrasts_pair_the_seeds() -> None:
         for kind, base, gap in (("coin", 0.5, 0.4), ("none", 0.5, 0.0))
         for split in ("slice", "patient") for seed in range(4)
     ]  # fmt: skip
-    found = contrasts(pd.DataFrame(rows), patients=9).set_index("contrast")
+    found = contrasts(pd.DataFrame(rows), "phantom", patients=9).set_index("contrast")
     assert found.difference["coin"] == pytest.approx(0.4) and found.verdict["coin"] == "better"
     assert found.verdict["none"] == "undecided" and found.patients.eq(9).all()

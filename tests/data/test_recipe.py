@@ -62,7 +62,7 @@ def test_orientation_agrees_with_nibabel(axcodes: str) -> None:
 @pytest.mark.parametrize("spacing", [(1.3, 0.9, 1.1), (2.7, 2.9, 3.1)])
 def test_resampling_agrees_with_scipy(spacing: tuple[float, float, float]) -> None:
     given = volumes(t1=brain(1).astype(np.float32), seg=lesion(1))
-    out = Recipe(("t1",), "seg", spacing_mm=spacing, **RAW).apply(given)
+    out = Recipe(("t1",), "seg", "RAS", spacing_mm=spacing, **RAW).apply(given)
     affine = out["affine"].numpy()
     np.testing.assert_allclose(np.linalg.norm(affine[:3, :3], axis=0), spacing)
     points = world(affine, out["mask"].shape)
@@ -178,8 +178,8 @@ def test_all_steps_agree_with_monai(spacing: Any, shape: Any) -> None:
     wanted = Compose(steps)(
         {r: MetaTensor(torch.from_numpy(a.astype(np.float32))[None], affine=affine)
          for r, a in arrays.items()})  # fmt: skip
-    out = Recipe(("t1", "t2"), "seg", spacing_mm=spacing, shape=shape, dtype="float32").apply(
-        volumes(**arrays))  # fmt: skip
+    recipe = Recipe(("t1", "t2"), "seg", "RAS", spacing_mm=spacing, shape=shape, dtype="float32")
+    out = recipe.apply(volumes(**arrays))
     for channel, role in enumerate(("t1", "t2")):
         np.testing.assert_allclose(out["image"][channel], wanted[role][0], atol=2e-5)
     np.testing.assert_array_equal(out["mask"], wanted["seg"][0])

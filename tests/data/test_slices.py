@@ -40,7 +40,7 @@ def volumes(tmp_path: Path) -> Volumes:
             path.parent.mkdir(parents=True, exist_ok=True)
             nib.save(nib.Nifti1Image(mask if role == "seg" else image, LPS), path)
     found = index(manifest, tmp_path)
-    recipe = Recipe(("t1n", "t2f"), "seg", "LPS", intensity="as_stored", dtype="float32")
+    recipe = Recipe(("t1n", "t2f"), "seg", intensity="as_stored", dtype="float32")
     return Volumes(manifest, found.cases, recipe, TensorStore(tmp_path / "cache"))
 
 

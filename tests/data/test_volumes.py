@@ -1,5 +1,6 @@
 """Prepared cases: served from the cache, never stale, whole after damage, alike for everybody."""
 
+import gc
 import multiprocessing
 import pickle
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -284,3 +286,23 @@ def test_more_cases_leave_old_entries_alone(tiny: Path, cache: Path) -> None:
     for i in range(len(volumes)):
         _ = volumes[i]
     assert before < entries(cache) and len(entries(cache)) == 4
+
+
+def test_memory_does_not_grow_with_the_cases(tmp_path: Path, cache: Path) -> None:
+    """Keeping 20 more cases would cost 140 MB; paths and checksums cost a few kilobytes."""
+    root = write_set(tmp_path / "tiny", 25)
+    large = replace(RECIPE, shape=(96, 96, 96), dtype="float32")
+    volumes = opened(root, cache, large)
+    assert volumes[0].image.nbytes > 7e6
+
+    def resident() -> int:
+        gc.collect()
+        return psutil.Process().memory_info().rss
+
+    for row in range(5):
+        _ = volumes[row]
+    before = resident()
+    for _ in range(2):
+        for row in range(25):
+            _ = volumes[row]
+    assert resident() - before < 30e6

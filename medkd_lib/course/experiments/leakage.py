@@ -81,7 +81,7 @@ def slice_against_patient(
     return pd.DataFrame(rows)
 
 
-def contrasts(runs: pd.DataFrame, patients: int) -> pd.DataFrame:
+def contrasts(runs: pd.DataFrame, setting: str, patients: int) -> pd.DataFrame:
     """Return slice minus patient split for each kind of labels, in the form the ledger reads.
 
     Pairs are seeds (divisions, and coins, drawn anew); the patients stay the same, so the interval
@@ -89,6 +89,7 @@ def contrasts(runs: pd.DataFrame, patients: int) -> pd.DataFrame:
 
     Args:
         runs: from `slice_against_patient`, several kinds of labels.
+        setting: whose slices they are, as the claims name it.
         patients: how many there are.
     """
     wide = runs.pivot_table(index=["labels", "seed"], columns="split", values="accuracy")
@@ -98,7 +99,7 @@ def contrasts(runs: pd.DataFrame, patients: int) -> pd.DataFrame:
     for kind, values in difference.items():
         low, high = t_interval(values)
         rows.append(
-            {"setting": "phantom", "contrast": str(kind), "difference": float(np.mean(values)),
+            {"setting": setting, "contrast": str(kind), "difference": float(np.mean(values)),
              "low": low, "high": high, "p": p[kind], "verdict": decide((low, high), p[kind]),
              "seeds": len(values), "patients": patients}
         )  # fmt: skip
