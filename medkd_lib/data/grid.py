@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -95,18 +95,36 @@ class Box:
         )
         return array[i, j, k]
 
-    def paste(self, part: NDArray[Any], into: Tensor) -> None:
-        """Write what `cut` returned to its place in a tensor of the box's shape and any dtype."""
-        at = tuple(
-            slice(max(-s, 0), max(-s, 0) + n) for s, n in zip(self.start, part.shape, strict=True)
+    def place(self, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Return where what `cut` returned lies in the box."""
+        return tuple(
+            slice(max(-s, 0), max(-s, 0) + n) for s, n in zip(self.start, shape, strict=True)
         )
-        into[at].copy_(_in_c_order(part, into.dtype))
 
     def affine(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the affine of the box: the same world, another first voxel."""
         moved = affine.copy()
         moved[:3, 3] = affine[:3, :3] @ np.array(self.start, float) + affine[:3, 3]
         return moved
+
+
+def paste(part: NDArray[Any], into: Tensor) -> None:
+    """Write an array into a tensor of its shape and any dtype."""
+    into.copy_(_in_c_order(part, into.dtype))
+
+
+def tissue_box(array: NDArray[Any], background: float) -> tuple[slice, ...]:
+    """Return the smallest box that holds every voxel that is not background (may be empty)."""
+    # NIfTI's first index runs fastest: turned over, whole lines of memory are looked at.
+    tissue = (array != background).T
+    lines = tissue.any(axis=2)
+    k, j = _reach(lines.any(axis=1)), _reach(lines.any(axis=0))
+    return _reach(tissue[k, j].any(axis=(0, 1))), j, k
+
+
+def _reach(line: NDArray[np.bool_]) -> slice:
+    where = np.flatnonzero(line)
+    return slice(int(where[0]), int(where[-1]) + 1) if where.size else slice(0, 0)
 
 
 def _in_c_order(array: NDArray[Any], dtype: torch.dtype) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medkd_lib.data.grid import Box, resampled
+from medkd_lib.data.grid import Box, paste, resampled, tissue_box
 from medkd_lib.data.intensity import Intensity, Scale, Window, fit_scale, unit_range
 from medkd_lib.data.problems import bad
 from medkd_lib.data.units import AIR_HU
@@ -120,7 +120,7 @@ class Recipe:
             )
         first = placed[self.images[0]]
         box = Box.middle(first.shape, self.shape)
-        image = torch.empty((len(self.images), *box.shape), dtype=getattr(torch, self.dtype))
+        image = torch.zeros((len(self.images), *box.shape), dtype=getattr(torch, self.dtype))
         for channel, role in enumerate(self.images):
             _require_grid(role, placed[role], first)
             # Flips change no statistics, and the array as it was read is quicker to run through.
@@ -142,7 +142,7 @@ class Recipe:
     ) -> None:  # fmt: skip
         """Scale the part of a channel that lies in the box, and write it into the tensor."""
         part = box.cut(array)
-        if part.shape != box.shape:
+        if part.shape != box.shape and scale.background is None:
             into.fill_(float(scale(np.array([outside.get(role, 0.0)], np.float32))[0]))
         # Of n voxels no z-score exceeds √n, and the others end in [0, 1].
         if self.dtype == "float16" and scale == Scale() and part.size:
@@ -153,7 +153,12 @@ class Recipe:
                     "of float16", found=f"{highest:g}",
                     next_step="scale the intensities, or ask for dtype 'float32' in the recipe",
                 )  # fmt: skip
-        box.paste(scale(np.asarray(part, np.float32)), into)
+        target = into[box.place(part.shape)]
+        if scale.background is not None:
+            # All around the tissue is background, becomes 0, and is 0 already.
+            inner = tissue_box(part, scale.background)
+            part, target = part[inner], target[inner]
+        paste(scale(np.asarray(part, np.float32)), target)
 
 
 def _require_grid(role: str, volume: Volume, first: Volume) -> None:
@@ -173,5 +178,6 @@ def _labels(array: NDArray[Any], box: Box, role: str) -> torch.Tensor:
             next_step="remap the labels in the manifest",
         )  # fmt: skip
     out = torch.zeros(box.shape, dtype=torch.uint8)
-    box.paste(np.asarray(box.cut(array), np.uint8, order="K"), out)
+    part = np.asarray(box.cut(array), np.uint8, order="K")
+    paste(part, out[box.place(part.shape)])
     return out

@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from medkd_lib.data.case import Case
-from medkd_lib.data.manifest import Manifest
+from medkd_lib.data.manifest import Manifest, load_manifest, manifest_ids
 
 
 class LeakageError(ValueError):
@@ -44,15 +45,17 @@ def split_by_patient(
     """Divide cases into parts by patient, classes balanced as well as whole patients allow.
 
     Args:
-        cases: labelled cases of one dataset.
+        cases: labelled cases, of one dataset or of several.
         fractions: part name → share of the cases that have no official test place; sums to 1.
         seed: of the shuffling of patients.
         keep_test: cases whose official split is ``test`` become the part ``test`` untouched.
 
     Raises:
         ValueError: fractions do not sum to 1, or there are fewer patients than parts need.
-        LeakageError: the official test patients also appear among the others.
+        LeakageError: the official test patients also appear among the others, or the cases come
+            from several datasets that share patients under different names (`overlaps`).
     """
+    check_apart({c.dataset for c in cases})
     if abs(sum(fractions.values()) - 1) > 1e-9:
         raise ValueError(f"fractions sum to {sum(fractions.values())}, expected 1: {fractions}")
     official = [c for c in cases if keep_test and c.split == "test"]
@@ -126,6 +129,19 @@ def check_overlaps(train: Sequence[Manifest], test: Sequence[Manifest]) -> None:
                 raise LeakageError(
                     f"{a.id} (training) and {b.id} (test) share patients: {declared[0].evidence}"
                 )
+
+
+def check_apart(datasets: Collection[str]) -> None:
+    """Raise `LeakageError` if two of the datasets declare that they share patients.
+
+    A patient who has another name in the other set would be divided as if they were two people.
+    Names without a manifest (an exported set, a toy) declare nothing.
+    """
+    if len(datasets) < 2:
+        return
+    known = [load_manifest(name) for name in sorted(datasets) if name in manifest_ids()]
+    for a, b in combinations(known, 2):
+        check_overlaps([a], [b])
 
 
 def write_split(split: Split, path: Path) -> None:

@@ -9,13 +9,23 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from medkd_lib.atomic import write_whole
-from medkd_lib.data.tensor_file import Entry, pack, unpack
 from medkd_lib.home import medkd_home
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What lies under a key: tensors by name and a JSON-able note."""
+
+    tensors: dict[str, Tensor]
+    note: dict[str, object]
 
 
 def key_of(**parts: object) -> str:
@@ -43,17 +53,16 @@ class TensorStore:
         """Return the entry under ``key``, or None if there is none that is whole."""
         for path in sorted(self.folder.glob(f"{key}.*.safetensors")):
             try:
-                with path.open("rb", buffering=0) as stream:
+                with path.open("rb") as stream:
                     stamp = _stamp(stream.fileno())
-                    # What this process has read whole and nobody has touched since is not hashed again.
-                    known = self._whole.get(path.name) == stamp
-                    digest = None if known else hashlib.sha256()
-                    entry = unpack(stream, digest.update if digest else None)
-                if digest and digest.hexdigest()[:32] != path.name.split(".")[1]:
-                    raise ValueError("its checksum differs")
+                    blob = stream.read()
+                # What this process has read whole and nobody has touched since is not hashed again.
+                if self._whole.get(path.name) != stamp:
+                    _require_whole(blob, path)
+                entry = Entry(load(blob), _note(blob))
             except FileNotFoundError:
                 continue  # another process has just replaced it
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, SafetensorError) as error:
                 warnings.warn(f"{path}: damaged ({error}); making it anew", stacklevel=2)
                 path.unlink(missing_ok=True)
                 continue
@@ -70,7 +79,7 @@ class TensorStore:
             OSError: the disk is full or the folder cannot be written; nothing is left behind.
         """
         whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        blob = pack(whole, note or {})
+        blob = save(whole, {"note": json.dumps(dict(note or {}))})
         path = self.folder / f"{key}.{hashlib.sha256(blob).hexdigest()[:32]}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +101,18 @@ class TensorStore:
         """Return the entry under ``key``; make and keep it if there is none."""
         entry = self.get(key)
         return entry if entry is not None else self.put(key, *make())
+
+
+def _require_whole(blob: bytes, path: Path) -> None:
+    if hashlib.sha256(blob).hexdigest()[:32] != path.name.split(".")[1]:
+        raise ValueError("its checksum differs")
+
+
+def _note(blob: bytes) -> dict[str, object]:
+    # The header: eight bytes of length, then JSON.
+    header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+    note = json.loads(header.get("__metadata__", {}).get("note", "{}"))
+    return note if isinstance(note, dict) else {}
 
 
 def _stamp(descriptor: int) -> tuple[int, int, int]:

@@ -159,6 +159,10 @@ gallery.show(
 # %%
 from dataclasses import replace
 
+from IPython.display import display
+
+from medkd_lib.show.niivue import niivue
+
 volume, lps = volumes[first], volumes[first].oriented("LPS")
 k = round(place["axial"] * (lps.shape[2] - 1))
 careless = replace(picture(lps, "axial", place["axial"]), pixels=lps.array[:, :, k], letters="    ", aspect=1)
@@ -181,6 +185,10 @@ gallery.explore(
     [{"slice": s, "contrast": len(case.images)} for s in (0.35, place["axial"], 0.65)],
     name="viewer", alt="One axial slice of the case, low, through the lesion, and high.",
 )
+if case.images[first].name.endswith(".nii.gz"):  # with the package ipyniivue the next lines show the volume
+    in_three_dimensions = niivue(case.images[first], next(iter(case.annotations.values()), None))
+    if in_three_dimensions is not None:
+        display(in_three_dimensions)
 
 # %% [markdown]
 # ## Exercise 1 · Left or right?
@@ -496,6 +504,10 @@ def nearest(mask: NDArray, shape: tuple[int, int]) -> NDArray:
 
 
 resize = score.settle("q2", student=resize_mask, library=nearest)
+if volume.unit != "HU":
+    edge = lps.shape[0] // 30  # 8 of 240 pixels, 4 of 120
+    cut = int((lps.array != 0).sum() - (lps.array[edge:-edge, edge:-edge] != 0).sum())
+    print(f"voxels of tissue that the crop would cut off: {cut}")
 demo = lesion or patient["ct_mask"]
 flat = picture(demo, "axial", fullest(demo)).pixels.astype(np.int64)
 shape = tuple(int(n * 0.88) for n in flat.shape)
@@ -808,6 +820,9 @@ table(compared)
 # Slices come with a patient and a class (the patient's). Give each slice its part, `"train"`, `"val"` or `"test"`, such
 # that **no patient is in two parts**, about 80/10/10 of the *patients* of **each class** go to each part, and the same
 # seed gives the same answer, another seed another one.
+#
+# (Dividing patients is not enough when **two sets** hold the same people under two names. The manifests declare such
+# overlaps, and our split refuses them: below, BraTS 2021 and BraTS 2023.)
 
 
 # %% tags=["exercise"] exercise="q4"
@@ -883,7 +898,7 @@ def the_seed_decides(split_slices, secret):
 
 
 # %%
-from medkd_lib.data.split import split_by_patient
+from medkd_lib.data.split import LeakageError, check_apart, split_by_patient
 from medkd_lib.show.preprocessing import shares
 
 
@@ -899,6 +914,10 @@ given = divide([p for p, _ in of_case], [c for _, c in of_case], config.seed)
 placed = {p: (part, label) for (p, label), part in zip(of_case, given, strict=True)}
 counts = {part: {kind: sum(v == (part, label) for v in placed.values()) for label, kind in enumerate(KINDS.values())}
           for part in ("train", "val", "test")}
+try:
+    check_apart({"brats2021", "brats2023_gli"})
+except LeakageError as error:
+    print("refused:", error)
 gallery.show(shares(counts), name="split",
              alt="Share of glioma, meningioma and metastasis patients in training, validation and test part.")
 

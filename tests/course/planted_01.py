@@ -18,6 +18,7 @@ Q1 = (
     "any_order_of_axes any_origin a_turned_grid"
 )
 Q2 = "twice_as_large no_label_is_invented the_centre_decides names_stay_whole_numbers"
+Q4 = "nobody_is_in_two_parts eighty_ten_ten each_class_in_each_part the_seed_decides"
 
 CENTRE = """
 def centre(mask):

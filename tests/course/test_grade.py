@@ -4,15 +4,17 @@ import csv
 import importlib.util
 import json
 import os
-import runpy
 import stat
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from nbformat import NotebookNode
 
 from medkd_lib.course.build import as_text, build_lesson, build_solution
 from medkd_lib.course.exercise import secret_for
@@ -24,10 +26,14 @@ from medkd_lib.course.otter_run import write_decoy
 from medkd_lib.course.questions import checks_in, setup_source
 from medkd_lib.course.submission import SubmissionError, known_cells, read_submission
 from medkd_lib.fingerprint import PACKAGE
+from tests.course import planted_00, planted_01
+from tests.course.planted import Planted
 
-MASTER = Path(__file__).parents[2] / "notebooks/masters/00_distillation_in_one_hour.py"
-PLANTED = runpy.run_path(str(Path(__file__).parent / "planted.py"))["PLANTED"]
+MASTERS = Path(__file__).parents[2] / "notebooks/masters"
+LESSONS = (planted_00, planted_01)
+PLANTED = [(lesson, wrong) for lesson in LESSONS for wrong in lesson.PLANTED]
 KEY = bytes(range(32))
+KEYS = [KEY, bytes(32), b"\xff" * 32, *(bytes([n]) * 32 for n in range(1, 14))]
 
 needs_otter = pytest.mark.skipif(
     importlib.util.find_spec("otter") is None, reason="otter-grader is not installed"
@@ -102,46 +108,98 @@ def by_student(rows: Iterable[Grade]) -> dict[str, Grade]:
     return {row.student: row for row in rows}
 
 
-@pytest.mark.parametrize("wrong", [p for p in PLANTED if not p.review], ids=lambda p: p.name)
-@pytest.mark.parametrize("key", [KEY, bytes(32), b"\xff" * 32], ids=["k1", "k2", "k3"])
-def test_planted_answers_trip_their_checks_whatever_the_key(wrong, key) -> None:
-    master = read_master(MASTER)
+def exercises_of(lesson: ModuleType) -> list[str]:
+    return sorted({wrong.exercise for wrong in lesson.PLANTED})
+
+
+def tripped_by(source: str, lesson: ModuleType, exercise: str, key: bytes) -> set[str]:
+    """Run an exercise's checks on an answer as the autograder does; name those it fails."""
+    master = read_master(MASTERS / f"{lesson.MASTER}.py")
     setup = setup_source(master)
     given: dict = {}
     exec(setup, given)
-    exec(wrong.source, given)
+    exec(source, given)
     tripped = set()
-    for check in checks_in(master, wrong.exercise):
+    for check in checks_in(master, exercise):
         names: dict = {}
-        exec(standalone(check, setup, secret_for(key, "00", check.exercise, check.name)), names)
+        secret = secret_for(key, master.lesson, check.exercise, check.name)
+        exec(standalone(check, setup, secret), names)
         try:
             names[check.name](given[check.student])
         except Exception:
             tripped.add(check.name)
-    assert tripped == wrong.loses
+    return tripped
+
+
+def answer_in(notebook: NotebookNode, exercise: str) -> str:
+    cells = [c for c in notebook.cells if c.metadata.get("exercise") == exercise]
+    return "\n".join(c.source for c in cells if "exercise" in c.metadata.tags)
+
+
+@pytest.mark.parametrize(
+    ("lesson", "wrong"),
+    [(lesson, wrong) for lesson, wrong in PLANTED if not wrong.review],
+    ids=[f"{lesson.MASTER[:2]}-{p.exercise}-{p.name}" for lesson, p in PLANTED if not p.review],
+)
+def test_planted_answers_trip_their_checks_whatever_the_key(
+    lesson: ModuleType, wrong: Planted
+) -> None:
+    for key in KEYS[:3]:
+        assert tripped_by(wrong.source, lesson, wrong.exercise, key) == wrong.loses
+
+
+@pytest.mark.parametrize(
+    ("lesson", "exercise"),
+    [(lesson, exercise) for lesson in LESSONS for exercise in exercises_of(lesson)],
+    ids=lambda value: value if isinstance(value, str) else value.MASTER[:2],
+)
+def test_the_solution_trips_nothing_and_the_stub_everything_whatever_the_key(
+    lesson: ModuleType, exercise: str
+) -> None:
+    path = MASTERS / f"{lesson.MASTER}.py"
+    checks = {check.name for check in checks_in(read_master(path), exercise)}
+    solution, stub = (answer_in(build(path), exercise) for build in (build_solution, build_lesson))
+    for key in KEYS:
+        assert tripped_by(solution, lesson, exercise, key) == set()
+    assert tripped_by(stub, lesson, exercise, KEY) == checks
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.MASTER[:2])
+def test_every_exercise_has_its_wrong_answers_and_every_check_catches_one(
+    lesson: ModuleType,
+) -> None:
+    checks = checks_in(read_master(MASTERS / f"{lesson.MASTER}.py"))
+    honest = [wrong for wrong in lesson.PLANTED if not wrong.review]
+    number = Counter(wrong.exercise for wrong in honest)
+    assert number.keys() == {check.exercise for check in checks} and min(number.values()) >= 4
+    assert {check.name for check in checks} == {name for wrong in honest for name in wrong.loses}
 
 
 @needs_otter
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_each_planted_answer_loses_exactly_its_points(tmp_path: Path) -> None:
-    handed = tmp_path / "handed"
-    # Exercises are graded apart, so that one student errs in all three: a third less to run.
-    by_exercise = [[p for p in PLANTED if p.exercise == q] for q in ("q1", "q2", "q3")]
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.MASTER[:2])
+def test_each_planted_answer_loses_exactly_its_points(lesson: ModuleType, tmp_path: Path) -> None:
+    handed, master = tmp_path / "handed", MASTERS / f"{lesson.MASTER}.py"
+    # Exercises are graded apart, so that one student errs in all: a fraction to run.
+    by_exercise = [
+        [p for p in lesson.PLANTED if p.exercise == exercise] for exercise in exercises_of(lesson)
+    ]
     students = {
-        "-".join(p.name for p in some if p): [p for p in some if p]
-        for some in zip_longest(*by_exercise)
+        f"student{number:02d}": [p for p in some if p]
+        for number, some in enumerate(zip_longest(*by_exercise))
     }
     for name, planted in students.items():
-        hand_in(handed, MASTER, name, {p.exercise: p.source for p in planted})
-    rows = by_student(grade(MASTER, submissions_in(handed), KEY, tmp_path / "out", jobs=2))
-    price = {check.name: check.points for check in checks_in(read_master(MASTER))}
+        hand_in(handed, master, name, {p.exercise: p.source for p in planted})
+    rows = by_student(grade(master, submissions_in(handed), KEY, tmp_path / "out", jobs=2))
+    price = {check.name: check.points for check in checks_in(read_master(master))}
     assert {name: (lost(row), row.errors) for name, row in rows.items()} == {
         name: (frozenset().union(*(p.loses for p in planted)), ())
         for name, planted in students.items()
     }
     for name, planted in students.items():
-        assert rows[name].total == 12.0 - sum(price[check] for p in planted for check in p.loses)
+        missed = sum(price[check] for p in planted for check in p.loses)
+        assert rows[name].total == lesson.POSSIBLE - missed
         assert rows[name].review == tuple(word for p in planted for word in p.review)
 
 

@@ -191,3 +191,15 @@ def test_real_sets_index_and_split(real_data: Path, dataset: str, folder: str, n
         assert len({c.patient for c in found.cases}) == manifest.n_cases["patients"]
     split = split_by_patient(found.cases, FRACTIONS, 0)
     assert len(split.parts["test"]) == manifest.n_cases["test_images"]
+
+
+def test_sets_that_share_patients_are_not_divided_together() -> None:
+    both = [
+        dataclasses.replace(c, dataset=name, id=f"{name}-{c.id}", patient=f"{name}-{c.patient}")
+        for name in ("brats2021", "brats2023_gli")
+        for c in cases(40, 1)
+    ]
+    with pytest.raises(LeakageError, match=r"brats2021 .* and brats2023_gli .* share patients"):
+        split_by_patient(both, FRACTIONS, seed=0)
+    apart = [dataclasses.replace(c, dataset=c.dataset.replace("2021", "2023_men")) for c in both]
+    split_by_patient(apart, FRACTIONS, seed=0)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -65,7 +66,7 @@ def world_mm(image: SimpleITK.Image, places: NDArray[np.intp]) -> NDArray[np.flo
     return np.asarray(np.mean(points, axis=0))
 
 
-def ijk(image: SimpleITK.Image) -> NDArray[np.generic]:
+def ijk(image: SimpleITK.Image) -> NDArray[Any]:
     """ITK hands arrays out with the last axis first."""
     return np.asarray(SimpleITK.GetArrayFromImage(image)).T
 

@@ -233,7 +233,8 @@ def test_colour_pictures_keep_their_colours(dtype: type) -> None:
     pixels: NDArray[Any] = np.zeros((6, 8, 3), dtype)
     pixels[..., 1] = 200 if dtype is np.uint8 else 0.8
     figure, axis = plt.subplots()
-    draw(axis, Panel(flat(pixels), mask=np.eye(6, 8)))
+    draw(axis, Panel(flat(pixels, aspect=2.5), mask=np.eye(6, 8)))
+    assert axis.get_aspect() == 2.5
     np.testing.assert_array_equal(axis.images[0].get_array(), pixels)
     figure.canvas.draw()
     assert len(contours(axis)) == 1
