@@ -193,7 +193,7 @@ if case.images[first].name.endswith(".nii.gz"):  # with the package ipyniivue th
 # %% [markdown]
 # ## Exercise 1 · Left or right?
 #
-# A surgeon wants to know the side. Write it for **any** file: axes in any order and direction, a world origin anywhere
+# A surgeon wants to know the side. Write it for **any** file: axes in any order and direction, oblique ones too, a world origin anywhere
 # (in BraTS the whole head lies at negative $x$, so the sign of $x$ alone says nothing), voxels of any size. You get the
 # lesion and the brain as boolean arrays and the affine. The side is where the lesion's centre lies from the brain's.
 
@@ -437,7 +437,7 @@ gallery.show(
 
 # %% tags=["exercise"] exercise="q2"
 def resize_mask(mask: NDArray, shape: tuple[int, int]) -> NDArray:
-    """Resize a label map (H, W) to `shape` without inventing labels."""
+    """Resize a label map (H, W) to `shape` without inventing labels; whole numbers stay whole numbers."""
     # Hint: np.floor of the position is the index of the pixel that contains it.
     # BEGIN SOLUTION
     rows, columns = (
@@ -701,12 +701,14 @@ def one_half_life_doubles(suv_from):
 # %% tags=["hidden-check"] exercise="q3"
 @score.hidden_check("q3", suv_from, points=1)
 def any_patient(suv_from, secret):
-    """Fresh numbers, another nuclide."""
+    """Fresh numbers, another nuclide, both corrections."""
     rng = np.random.default_rng(secret)
     c, w, d, t, wait = rng.uniform((1e3, 40, 1e8, 1000, 300), (4e4, 120, 6e8, 7000, 5000))
     expected = c * 1000 * w / (d * 2 ** (-wait / t))
     value = suv_from(c, w, d, t, 30000.0, 30000.0 + wait, "START")
     assert abs(value - expected) < 1e-6 * expected, f"expected {expected:.4f}, got {value:.4f}"
+    value, expected = suv_from(c, w, d, t, 30000.0, 30000.0 + wait, "ADMIN"), c * 1000 * w / d
+    assert abs(value - expected) < 1e-6 * expected, f"ADMIN: expected {expected:.4f}, got {value:.4f}"
 
 
 @score.hidden_check("q3", suv_from, points=0.5)

@@ -191,6 +191,7 @@ PLANTED = [
         REFUSED + "waited = (scanned_at - injected_at) % 86400\n"
         "return bq_ml * 1000 * weight_kg / (injected_bq * 2 ** (-waited / half_life_s))",
         "evenly_spread_is_one",
+        "any_patient",
     ),
     planted(
         "start_taken_as_admin",

@@ -86,8 +86,8 @@ def several_labels(folder: Path) -> object:
     return index(rows_manifest(), folder)
 
 
-def torn_archive(folder: Path) -> object:
-    (folder / "toy.npz").write_bytes(b"PK\x03\x04 and no more")
+def foreign_archive(folder: Path) -> object:
+    np.savez(folder / "toy.npz", x=np.zeros(3))
     return index(rows_manifest(), folder)
 
 
@@ -124,7 +124,7 @@ STOPPED: dict[str, tuple[Callable[[Path], object], str]] = {
     "not_empty": (unpacked_onto_something, "a new or empty folder"),
     "several_labels": (several_labels, "one label per image, found 2"),
     "no_archive": (lambda f: index(rows_manifest(), f), r"toy\.npz, found none; data_root"),
-    "bad_archive": (torn_archive, r"toy\.npz: expected a \.npz with"),
+    "bad_archive": (foreign_archive, r"toy\.npz: expected a \.npz with"),
     "wrong_name": (another_name, r"toy\.npz.*found mine\.npz"),
     "other_dataset": (another_set, "expected a folder for toy, found other"),
     "unknown_source": (lambda f: get(downloadable(), f, accept_licence=True, source=2),
