@@ -62,12 +62,12 @@ def test_data_list_and_show() -> None:
 
 
 def test_make_then_index(tmp_path: Path) -> None:
-    code, _ = call("data", "make", "cxr3", "--out", str(tmp_path / "t"), "--patients", "30")
+    code, _ = call("data", "make", "cxr3", "--out", str(tmp_path / "t"), "--patients", "4")
     assert code == 0
     code, text = call("data", "index", "cxr3", "--root", str(tmp_path / "t"), "--json")
-    assert json.loads(text)["patients"] == 30
+    assert json.loads(text)["patients"] == 4
     with pytest.raises(FileExistsError):
-        call("data", "make", "cxr3", "--out", str(tmp_path / "t"), "--patients", "30")
+        call("data", "make", "cxr3", "--out", str(tmp_path / "t"), "--patients", "4")
 
 
 def test_a_new_key_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Pairs of ``.hdr`` and ``.img``: NIfTI pairs, and Analyze 7.5, which has no orientation.
 
-Source of the Analyze fields: nibabel's ``AnalyzeHeader``. OASIS-1 comes in this format (datasets
-dossier §3.6): what the header calls an orientation is not reliable, so the manifest must state it.
+Source of the Analyze fields: nibabel's ``AnalyzeHeader``. OASIS-1 comes in this format: what the
+header calls an orientation is not reliable, so the manifest must state it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 
 from medkd_lib.data.gz import inflate, read_bytes
 from medkd_lib.data.nifti import assemble
-from medkd_lib.data.nifti_header import LARGEST_SCALE, Layout, is_nifti, read_header, voxel_offset
+from medkd_lib.data.nifti_header import (
+    LARGEST_SCALE,
+    Layout,
+    is_nifti,
+    read_header,
+    stored_dtype,
+    voxel_offset,
+)
 from medkd_lib.data.problems import Problem, bad
 from medkd_lib.data.volume import Volume
-from medkd_lib.data.voxels import require_grey, three_axes
+from medkd_lib.data.voxels import three_axes
 
 HEADER_BYTES = 348
 
@@ -85,15 +91,11 @@ def _analyze_layout(content: bytes, where: Path) -> Layout:
     header = nib.Spm2AnalyzeHeader(content[:HEADER_BYTES], check=False)
     ndim = int(header["dim"][0])
     shape, problems = three_axes([int(n) for n in header["dim"][1 : ndim + 1]], where)
-    try:
-        dtype, name = header.get_data_dtype(), header.get_value_label("datatype")
-    except (HeaderDataError, KeyError):
-        dtype, name = None, f"datatype code {int(header['datatype'])}"
-    require_grey(dtype, str(name), where)
+    dtype = stored_dtype(header, where)
     slope, odd = _spm_slope(header, where)
     spacing = [abs(float(s)) for s in header["pixdim"][1:4]]
     return Layout(
-        shape, np.dtype(dtype), voxel_offset(header, 0, where), slope, 0.0, None,
+        shape, dtype, voxel_offset(header, 0, where), slope, 0.0, None,
         (spacing[0], spacing[1], spacing[2]), (*problems, *odd),
     )  # fmt: skip
 

@@ -1,9 +1,10 @@
 """Unpack an archive from the internet: no file outside its folder, no bomb, nothing half-written.
 
-Rules: names are relative, without ``..``, backslashes or drive letters; a link becomes a copy of
-the archive's own file it points to, or is refused; devices are refused; a name may occur once;
-what is written is counted while it is written, whatever the archive claims. Everything goes into
-a temporary folder beside the target, which is renamed at the end.
+Rules, the same on every system: names are relative, without ``..``, backslashes or colons, and
+such as Windows can hold; no two differ in case alone; a link becomes a copy of the archive's own
+file it points to, or is refused; devices are refused; a name may occur once; what is written,
+copies included, is counted while it is written, whatever the archive claims. Everything goes into a
+temporary folder beside the target, which is renamed at the end.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 import lzma
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from errno import ENOSPC
 from pathlib import Path
 
+from medkd_lib.atomic import build_folder, is_free
 from medkd_lib.data.archive_members import Member, members
 from medkd_lib.data.archive_names import ASK, JUNK, Names, inside, safe_name
 from medkd_lib.data.problems import DataError, Problem, bad
@@ -42,8 +43,7 @@ def unpack(
         folder: where the members go; must not exist, or be empty.
         max_bytes: the sum of all files may not be larger.
         max_ratio: nor larger than this many times the archive (counted from 64 MiB on).
-        notes: takes a ``junk`` note for skipped ``__MACOSX``, ``._*``, ``.DS_Store`` and a
-            ``case_collision`` warning for names that differ in case only.
+        notes: takes a ``junk`` note for skipped ``__MACOSX``, ``._*`` and ``.DS_Store``.
 
     Returns:
         The files, sorted.
@@ -51,29 +51,20 @@ def unpack(
     Raises:
         DataError: kinds ``missing_file``, ``empty_file``, ``wrong_format``, ``encrypted``,
             ``truncated``, ``damaged``, ``unsupported_compression``, ``unsafe_name``,
-            ``unsafe_link``, ``device_file``, ``duplicate_name``, ``case_collision`` (where the
-            disk cannot hold both), ``bomb``, ``no_space``, ``empty_archive``, ``not_empty``.
+            ``unportable_name``, ``unsafe_link``, ``device_file``, ``duplicate_name``,
+            ``case_collision``, ``bomb``, ``no_space``, ``empty_archive``, ``not_empty``.
             The folder is then as it was before.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_free(folder):
         raise bad(
             "not_empty", folder, expected="a new or empty folder", found="something in it",
             next_step="name another folder, or remove this one",
         )  # fmt: skip
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpack-"))
-    try:
+    with build_folder(folder) as staging:
         job = _Job(archive, staging, max_bytes, max_ratio)
         _run(job)
         if notes is not None:
             notes.extend(job.notes())
-        staging.chmod(0o755)  # mkdtemp's are private
-        if folder.exists():
-            folder.rmdir()
-        staging.rename(folder)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     return sorted(folder / name for name in job.names.files)
 
 
@@ -118,29 +109,25 @@ class _Job:
                 raise self.refuse(
                     "unsafe_link", "links to files of the same archive", f"{name!r} → {target!r}"
                 )
-            self._check_room(_size(self.staging / source), name)
+            size = _size(self.staging / source)
+            self._check_room(size, name)
             self._place(name)
             shutil.copyfile(self.staging / source, self.staging / name)
+            self.bytes += size  # a copy fills the disk like any other file
         if not self.names.files:
             raise self.refuse("empty_archive", "files", "none", "fetch the file again")
 
     def notes(self) -> list[Problem]:
         """Return what the user should know although the archive is fine."""
-        where = str(self.archive)
-        out = [
+        if not self._junk:
+            return []
+        return [
             Problem(
-                "case_collision", where, "names that differ in more than case", f"{a!r} and {b!r}",
-                "do not copy this folder to Windows or macOS: one would replace the other",
-                severity="warning",
+                "junk", str(self.archive), "data files",
+                f"{len(self._junk)} leavings of a desktop, first {self._junk[0]!r}",
+                "they were skipped", severity="warning",
             )
-            for a, b in self.names.collisions
         ]  # fmt: skip
-        if self._junk:
-            found = f"{len(self._junk)} leavings of a desktop, first {self._junk[0]!r}"
-            out.append(
-                Problem("junk", where, "data files", found, "they were skipped", severity="warning")
-            )
-        return out
 
     def refuse(self, kind: str, expected: str, found: str, next_step: str = ASK) -> DataError:
         """Return the error for this archive."""
@@ -162,13 +149,7 @@ class _Job:
             )  # fmt: skip
 
     def _place(self, name: str) -> None:
-        path = self.staging / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # claimed once, yet there: this disk takes A for a
-            raise self.refuse(
-                "case_collision", "names this disk can tell apart", repr(self.names.collisions[-1]),
-                "unpack it on a disk that knows upper from lower case",
-            )  # fmt: skip
+        (self.staging / name).parent.mkdir(parents=True, exist_ok=True)
 
     def _check_room(self, more: int, name: str) -> None:
         if self.bytes + more > self._limit:

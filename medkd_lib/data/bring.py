@@ -165,7 +165,8 @@ def _layout(
     try:
         found = scan(manifest, root)
     except DataError as error:
-        if path.is_file() and manifest.layout and manifest.layout.kind == "npz":
+        # Any other defect of the archive is its own and not a matter of the name.
+        if path.is_file() and manifest.layout and error.problem.kind == "no_archive":
             raise bad(
                 "wrong_name", path, expected=f"the name {manifest.layout.images}", found=path.name,
                 next_step="give it that name: the layout reads the file by it",

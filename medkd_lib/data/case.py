@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medkd_lib.data.manifest_parts import KnownIssue
+from medkd_lib.data.manifest_layout import KnownIssue
 from medkd_lib.data.problems import DataError
 
 

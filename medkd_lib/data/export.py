@@ -6,10 +6,7 @@ import csv
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from medkd_lib.atomic import build_folder
 from medkd_lib.data.export_manifest import derived_manifest
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.recipe import Recipe
@@ -34,6 +32,8 @@ def export_slices(
     dataset: str,
     names: Mapping[int, str],
     preview: Sequence[str],
+    synthetic: bool = False,
+    inside_checkout: bool = False,
 ) -> Manifest:
     r"""Write the chosen axial slices into ``out`` and return the manifest of the new set.
 
@@ -56,18 +56,25 @@ def export_slices(
         dataset: id of the new set.
         names: name of each label id.
         preview: one role (grey) or three (red, green, blue) of the recipe's images.
+        synthetic: the images were made by a phantom: they may go anywhere, and the new manifest
+            says that they show nobody.
+        inside_checkout: write into a git checkout although the source may not be passed on, for a
+            checkout that is never pushed.
 
     Raises:
         FileExistsError: ``out`` holds something.
         ValueError: no rows, a row twice, a label without a name, a recipe whose values are not in
-            [0, 1], a preview of unknown roles, or a target inside a git checkout for a source
+            [0, 1], a preview of unknown roles, or a target inside a git checkout for real images
             that may not be passed on.
     """
     _check_request(volumes, rows, names, preview)
-    _check_place(volumes.manifest, out)
-    manifest = derived_manifest(volumes.manifest, volumes.recipe, rows, dataset, names, preview)
+    if not (synthetic or inside_checkout):
+        _check_place(volumes.manifest, out)
+    manifest = derived_manifest(
+        volumes.manifest, volumes.recipe, rows, dataset, names, preview, synthetic=synthetic
+    )
     lines: dict[int, tuple[str, str, str, int, int]] = {}
-    with _building(out) as folder:
+    with build_folder(out) as folder:
         # By volume, so that each is opened once; the table keeps the order of the rows.
         for number in sorted({r.row for r in rows}):
             prepared = volumes[number]
@@ -140,13 +147,15 @@ def _check_place(source: Manifest, out: Path) -> None:
     if source.licence.redistribute is True:
         return
     target = out.expanduser().resolve()
-    for folder in (target, *target.parents):
-        if (folder / ".git").exists():
-            raise ValueError(
-                f"{out}: expected a folder outside the git checkout {folder}, since the licence of "
-                f"{source.id} ({source.licence.name}) is not known to allow passing the images on; "
-                "choose another folder"
-            )
+    checkout = next((f for f in (target, *target.parents) if (f / ".git").exists()), None)
+    if checkout is not None:
+        raise ValueError(
+            f"{out}: expected a folder outside the git checkout {checkout}, since the licence of "
+            f"{source.id} ({source.licence.name}) is not known to allow passing the images on; "
+            f"choose one outside, for example {checkout.parent / (checkout.name + '-exports')}, or "
+            "state inside_checkout=True if that checkout is never pushed (synthetic=True for the "
+            "images of a phantom)"
+        )
 
 
 def _write_slice(
@@ -175,27 +184,6 @@ def _write_slice(
     target.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(target / f"{slice_id(row)}.npz", allow_pickle=False, **arrays)
     return file
-
-
-@contextmanager
-def _building(out: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside ``out`` that becomes ``out`` at the end, or vanishes."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(
-            f"{out}: expected no such path or an empty folder, found content; choose another "
-            "folder or remove this one"
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-building-", dir=out.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp makes it private
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterator[tuple[object, ...]]) -> None:

@@ -6,17 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.manifest_parts import (
-    KnownIssue,
-    Labels,
-    LabelTable,
-    LabelValue,
-    Layout,
-    Overlap,
-    Preprocessing,
-    Role,
-    Splits,
-)
+from medkd_lib.data.manifest_layout import KnownIssue, LabelTable, Layout, Role
+from medkd_lib.data.manifest_parts import Labels, LabelValue, Overlap, Preprocessing, Splits
 from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.slices import SliceRow
 
@@ -31,12 +22,15 @@ def derived_manifest(
     dataset: str,
     names: Mapping[int, str],
     preview: Sequence[str],
+    *,
+    synthetic: bool = False,
 ) -> Manifest:
     """Return the manifest of slices taken from ``source``.
 
     Licence and access are the source's, an unknown right to redistribute stays unknown. The source
     and all that overlaps it are declared as overlaps: nobody may train on one and test on the
-    other. Repairs were made before the export; they become remarks.
+    other. Repairs were made before the export; they become remarks. Slices of ``synthetic`` images
+    say so first.
     """
     lost = [role for role in recipe.images if role not in preview]
     colours = (
@@ -48,6 +42,12 @@ def derived_manifest(
         cases=["*"],
         what=f"the PNG files hold 256 levels of {colours}"
         + (f"; {', '.join(lost)} only in arrays/" if lost else ""),
+        action="warn",
+        source="made by the export",
+    )
+    nobody = KnownIssue(
+        cases=["*"],
+        what=f"synthetic images in the form of {source.id}: none shows a real person",
         action="warn",
         source="made by the export",
     )
@@ -97,11 +97,12 @@ def derived_manifest(
             source="recipe.json beside this file",
         ),
         metrics=["accuracy"],
-        known_issues=[shown, *_remarks(source, rows)],
+        known_issues=[*([nobody] if synthetic else []), shown, *_remarks(source, rows)],
         overlaps=[
             Overlap(id=source.id, evidence=f"every slice of {dataset} was taken from it"),
             *source.overlaps,
         ],
+        derived_from=source.derived_from or source.id,
         phantom=None,
     )
 

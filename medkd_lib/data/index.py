@@ -11,7 +11,7 @@ from medkd_lib.data.index_issues import apply_issues
 from medkd_lib.data.index_npz import index_npz
 from medkd_lib.data.index_table import with_table
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.manifest_parts import Layout, Role
+from medkd_lib.data.manifest_layout import Layout, Role
 from medkd_lib.data.problems import Problem
 
 

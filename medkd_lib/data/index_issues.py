@@ -8,7 +8,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 
 from medkd_lib.data.case import Case
-from medkd_lib.data.manifest_parts import KnownIssue
+from medkd_lib.data.manifest_layout import KnownIssue
 
 
 def apply_issues(cases: list[Case], issues: Sequence[KnownIssue]) -> tuple[list[Case], list[str]]:

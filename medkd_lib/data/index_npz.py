@@ -9,7 +9,7 @@ import numpy as np
 
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.manifest_parts import Layout
+from medkd_lib.data.manifest_layout import Layout
 from medkd_lib.data.problems import Problem
 
 

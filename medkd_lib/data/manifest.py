@@ -11,12 +11,11 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from medkd_lib.data.manifest_layout import KnownIssue, Layout
 from medkd_lib.data.manifest_parts import (
     AccessRule,
     Download,
-    KnownIssue,
     Labels,
-    Layout,
     Licence,
     Overlap,
     Phantom,
@@ -37,7 +36,8 @@ class Manifest(Strict):
     """One dataset. Field by field: see the dataset chapter of CONTRIBUTING.md.
 
     ``labels`` is what the annotation (or, without one, the case) carries; ``outcome`` is a label
-    of the whole case that stands beside a mask.
+    of the whole case that stands beside a mask. ``derived_from`` names the dataset whose patients
+    these are, if the set was made from another one: it then counts as that one.
     """
 
     schema_version: Literal["1.0"]
@@ -64,6 +64,7 @@ class Manifest(Strict):
     reference_results: list[ReferenceResult] = []
     known_issues: list[KnownIssue] = []
     overlaps: list[Overlap] = []
+    derived_from: str | None = None
     phantom: Phantom | None
 
     @property
@@ -79,6 +80,19 @@ class Manifest(Strict):
             direct = [d.method for d in self.download if d.method in ("http", "doi")]
             if direct:
                 raise ValueError(f"{self.id}: gated, not redistributable, yet download {direct}")
+        return self
+
+    @model_validator(mode="after")
+    def _new_labels_are_defined(self) -> Self:
+        if self.labels is None:
+            return self
+        known = self.labels.stored_ids | {0}
+        for issue in self.known_issues:
+            if undefined := sorted(set(issue.pairs.values()) - known):
+                raise ValueError(
+                    f"known issue {issue.what!r}: relabel to {undefined}, which is undefined; "
+                    f"the files hold {sorted(known)}"
+                )
         return self
 
 

@@ -1,4 +1,4 @@
-"""The parts of a manifest: licence, access, files, layout, labels, splits, issues, phantom."""
+"""The parts of a manifest: licence, access, files, labels, splits, phantom."""
 
 import re
 from typing import Literal, Self
@@ -11,7 +11,6 @@ Access = Literal[
 Method = Literal[
     "http", "doi", "idc", "tcia_aspera", "synapse", "kaggle", "huggingface", "roboflow", "manual"
 ]
-Action = Literal["exclude", "rename", "fix_affine", "relabel", "warn", "dedupe"]
 
 
 class Strict(BaseModel):
@@ -83,84 +82,6 @@ class Download(Strict):
         return self
 
 
-class Role(Strict):
-    """Where the files of one role lie and what the format itself cannot say.
-
-    ``glob`` (one or several: releases differ) is relative to the layout's root and may name files
-    or folders (a DICOM series, a stack of PNG slices). ``axcodes`` and ``spacing_mm`` are for
-    formats that carry no geometry (Analyze, PNG); ``unit`` is the unit after reading.
-    """
-
-    glob: str | list[str]
-    optional: bool = False
-    modality: str | None = None
-    unit: Literal["HU", "SUV", "Bq/mL", "label"] | None = None
-    axcodes: str | None = None
-    spacing_mm: list[float] | None = None
-
-    @property
-    def globs(self) -> list[str]:
-        """The patterns as a list."""
-        return [self.glob] if isinstance(self.glob, str) else self.glob
-
-
-class LabelTable(Strict):
-    """A CSV with one label per patient or case (``key`` says which column names it)."""
-
-    file: str
-    key: str
-    label: str
-    by: Literal["patient", "case"] = "patient"
-    delimiter: str = ","
-    encoding: str = "utf-8"
-
-
-class Layout(Strict):
-    """Where the files of a case lie under ``data_root``.
-
-    ``files``: ``images`` and ``annotations`` (masks, boxes) map a role to a glob or a `Role`;
-    ``case_regex`` is searched in the path relative to the root and has the named group
-    ``patient`` (and may have ``case``, ``label``, ``split``).
-    ``grids`` lists the roles that lie on one voxel grid; null: all of a case's volumes do.
-    ``npz``: one MedMNIST-style archive with ``{train,val,test}_{images,labels}``; such archives
-    carry no patient, so each image counts as its own and the official split stands.
-    """
-
-    kind: Literal["files", "npz"] = "files"
-    root: str = "."
-    images: dict[str, str | Role]
-    annotations: dict[str, str | Role] = {}
-    case_regex: str | None = None
-    grids: list[list[str]] | None = None
-    table: LabelTable | None = None
-    ignore: list[str] = []
-
-    @property
-    def image_roles(self) -> dict[str, Role]:
-        """The image roles, each as a `Role`."""
-        return {k: Role(glob=v) if isinstance(v, str) else v for k, v in self.images.items()}
-
-    @property
-    def annotation_roles(self) -> dict[str, Role]:
-        """The annotation roles, each as a `Role`."""
-        return {k: Role(glob=v) if isinstance(v, str) else v for k, v in self.annotations.items()}
-
-    @model_validator(mode="after")
-    def _roles_are_distinct(self) -> Self:
-        both = sorted(set(self.images) & set(self.annotations))
-        if both:
-            raise ValueError(f"layout: {both} is an image and an annotation; one role, one name")
-        return self
-
-    @model_validator(mode="after")
-    def _patient_is_named(self) -> Self:
-        if self.kind == "npz":
-            return self
-        if self.case_regex is None or "patient" not in re.compile(self.case_regex).groupindex:
-            raise ValueError("layout.case_regex needs the named group `patient`: (?P<patient>…)")
-        return self
-
-
 class LabelValue(Strict):
     """One label id and its name."""
 
@@ -181,6 +102,12 @@ class Labels(Strict):
         """Names in the order of their ids."""
         return [v.name for v in sorted(self.values, key=lambda v: v.id)]
 
+    @property
+    def stored_ids(self) -> set[int]:
+        """The ids that files hold: before ``remap`` gave some of them a new number."""
+        ids = {v.id for v in self.values}
+        return (ids - set(self.remap.values())) | set(self.remap)
+
     @model_validator(mode="after")
     def _ids_hold_together(self) -> Self:
         ids = {v.id for v in self.values}
@@ -192,6 +119,8 @@ class Labels(Strict):
         foreground = [v for k, v in self.remap.items() if k != 0]
         if len(set(foreground)) != len(foreground):
             raise ValueError("labels.remap: two foreground ids become one")
+        if undefined := sorted(set(foreground) - ids):
+            raise ValueError(f"labels.remap: {undefined} undefined; labels.values has {sorted(ids)}")
         return self
 
 
@@ -223,47 +152,6 @@ class ReferenceResult(Strict):
     value: float
     split: str
     source: str
-
-
-class KnownIssue(Strict):
-    """A documented defect and what the loader does about it.
-
-    ======== ==================================================================================
-    action   executed as
-    ======== ==================================================================================
-    exclude  the cases are left out of the index
-    warn     a line in the index's notes
-    dedupe   of cases whose files have equal bytes, the first stays
-    rename   annotation ``role``: the file named ``to`` in the case's folder, if it is missing
-    fix_affine  at reading, ``role``: ``to: flip_i`` (or j, k: the voxels along that axis are stored
-             the wrong way round), ``to: copy:ROLE`` (the affine of that role),
-             ``to: spacing 0.7,0.7,5``
-    relabel  at reading the annotation ``role``: ``to: "4->3"``, several divided by commas
-    ======== ==================================================================================
-    """
-
-    cases: list[str]
-    what: str
-    action: Action
-    source: str
-    role: str | None = None
-    to: str | None = None
-
-    @model_validator(mode="after")
-    def _can_be_executed(self) -> Self:
-        forms = {
-            "rename": r"[^/\\]+",
-            "fix_affine": r"flip_[ijk]|copy:\w+|spacing [\d.]+,[\d.]+,[\d.]+",
-            "relabel": r"\d+->\d+(, ?\d+->\d+)*",
-        }
-        if self.action in forms and not (
-            self.role and self.to and re.fullmatch(forms[self.action], self.to)
-        ):
-            raise ValueError(
-                f"known issue {self.what!r}: {self.action} needs `role` and `to` "
-                f"like {forms[self.action]}, found role {self.role!r} and to {self.to!r}"
-            )
-        return self
 
 
 class Overlap(Strict):

@@ -66,17 +66,13 @@ def read_header(content: bytes, where: Path | str) -> Layout:
             next_step="fetch or convert the file again",
         )  # fmt: skip
     shape, problems = three_axes([int(n) for n in header["dim"][1 : ndim + 1]], where)
-    try:
-        dtype, name = header.get_data_dtype(), header.get_value_label("datatype")
-    except (HeaderDataError, KeyError):
-        dtype, name = None, f"datatype code {int(header['datatype'])}"
-    require_grey(dtype, str(name), where)
+    dtype = stored_dtype(header, where)
     slope, inter, odd = _scale(header, where)
     affine, odd_forms = _affine(header, where)
     offset = voxel_offset(header, _least_offset(header), where)
     spacing = [abs(float(s)) for s in header["pixdim"][1:4]]
     return Layout(
-        shape, np.dtype(dtype), offset, slope, inter, affine,
+        shape, dtype, offset, slope, inter, affine,
         (spacing[0], spacing[1], spacing[2]), (*problems, *odd, *odd_forms),
     )  # fmt: skip
 
@@ -103,6 +99,16 @@ def _least_offset(header: nib.Nifti1Header) -> int:
     """Header and extension flag; a pair keeps its voxels at the start of its other file."""
     single = bytes(header["magic"].item())[1:2] == b"+"
     return header.template_dtype.itemsize + 4 if single else 0
+
+
+def stored_dtype(header: nib.AnalyzeHeader, where: Path | str) -> np.dtype[np.generic]:
+    """Return what a voxel is stored as, or raise what `require_grey` raises."""
+    try:
+        dtype, name = header.get_data_dtype(), header.get_value_label("datatype")
+    except (HeaderDataError, KeyError):
+        dtype, name = None, f"datatype code {int(header['datatype'])}"
+    require_grey(dtype, str(name), where)
+    return np.dtype(dtype)
 
 
 def voxel_offset(header: nib.AnalyzeHeader, least: int, where: Path | str) -> int:

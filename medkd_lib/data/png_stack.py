@@ -1,7 +1,7 @@
 """Folder of PNG slices → `Volume`: ordered by number, all of one size, geometry as stated.
 
-BrainMetShare, CHAOS's masks and DeepLesion come this way (datasets dossier §3.2, §3.18, §3.9):
-pictures know neither their voxel size nor where the patient's left is.
+BrainMetShare, CHAOS's masks and DeepLesion come this way: pictures know neither their voxel size
+nor where the patient's left is.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from nibabel.affines import from_matvec
 
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.manifest_parts import KnownIssue, Labels
+from medkd_lib.data.manifest_layout import KnownIssue
 from medkd_lib.data.masks import read_mask
 from medkd_lib.data.problems import DataError, Problem, bad
 from medkd_lib.data.read import read_volume

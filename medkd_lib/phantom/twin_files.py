@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import multiprocessing
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,47 +14,12 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from medkd_lib.atomic import build_folder, check_free
+
+__all__ = ["build_folder", "check_free", "in_order", "write_nifti", "write_table"]
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-
-def check_free(out: Path) -> None:
-    """Refuse a target that holds something.
-
-    Raises:
-        FileExistsError: if ``out`` exists and is not an empty folder.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(
-            f"{out}: expected no such path or an empty folder, found content; "
-            "choose another folder or remove this one"
-        )
-
-
-@contextmanager
-def build_folder(out: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside ``out``: renamed to ``out`` at the end, gone after a failure.
-
-    Nobody ever sees half a set, not even after a power cut.
-
-    Args:
-        out: folder to create with its parents; an existing empty folder is replaced.
-
-    Raises:
-        FileExistsError: if ``out`` exists and is not an empty folder.
-    """
-    check_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-building-", dir=out.parent))
-    try:
-        yield building
-        building.chmod(0o755)  # mkdtemp makes it private
-        if out.exists():
-            out.rmdir()
-        building.rename(out)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
 
 
 def in_order(

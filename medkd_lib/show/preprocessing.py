@@ -31,8 +31,9 @@ def grey_values(
         quantile: share of the values shown (a long tail would flatten the rest).
     """
     with course_style():
-        figure, axes = plt.subplots(1, len(stages), figsize=(4.3 * len(stages), 3.2), squeeze=False)
-        for axis, (title, values) in zip(axes.flat, stages.items(), strict=True):
+        rows = -(-len(stages) // 2)
+        figure, axes = plt.subplots(rows, 2, figsize=(10, 3.0 * rows), squeeze=False)
+        for axis, (title, values) in zip(axes.flat, stages.items(), strict=False):
             everything = np.concatenate([v.ravel() for v in values.values()])
             low, high = np.quantile(everything, (1 - quantile, quantile))
             bins = np.linspace(low, high, 80)
@@ -43,6 +44,8 @@ def grey_values(
             axis.set_title(title)
             axis.set_xlabel("grey value")
             axis.set_yticks([])
+        for axis in axes.flat[len(stages) :]:
+            axis.set_axis_off()
         axes.flat[0].set_ylabel("share of the tissue")
         axes.flat[-1].legend(fontsize=10)
     return figure
@@ -146,7 +149,8 @@ def leakage(runs: pd.DataFrame) -> Figure:
                 axis.plot([x - 0.22, x + 0.22], [values.mean()] * 2, color=colour, lw=3)
                 axis.text(x + 0.27, values.mean(), f"{values.mean():.2f}", va="center")
             axis.axhline(of_kind.chance.mean(), color="black", ls="--", lw=1)
-            axis.text(-0.45, of_kind.chance.mean() - 0.02, "chance", fontsize=10, va="top")
+            text = "always the larger class"
+            axis.text(-0.45, of_kind.chance.mean() - 0.02, text, fontsize=10, va="top")
             axis.set_xticks([0, 1], ["slices\ndivided", "patients\ndivided"])
             axis.set_xlim(-0.5, 1.6)
             axis.set_ylim(0, 1.05)

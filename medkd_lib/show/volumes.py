@@ -27,7 +27,7 @@ class Panel:
         picture: what to draw.
         title: above it.
         mask: label map of the same pixels, outlined in the colours `OUTLINES`.
-        limits: grey values that become black and white; default the 0.5 and 99.5 percentile.
+        limits: grey values that become black and white; default from the pixels themselves.
         note: small text below.
 
     Raises:
@@ -129,6 +129,14 @@ def _outlines(axis: Axes, mask: NDArray[Any]) -> None:
         )  # fmt: skip
     # The padding is not part of the picture.
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _limits(values: NDArray[Any]) -> tuple[float, float]:
+    """Return what becomes black and white: vessels and other few bright pixels set no scale."""
+    tissue = values[values != 0]
+    if not tissue.size:
+        return 0.0, 1.0
+    return float(np.percentile(values, 0.5)), 1.1 * float(np.percentile(tissue, 98))
 
 
 def _scale_bar(axis: Axes, shown: Picture) -> None:

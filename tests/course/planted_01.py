@@ -17,7 +17,7 @@ Q1 = (
     "the_toy_lesion_is_on_the_right lps_is_the_same_patient a_mirrored_lesion_is_on_the_left "
     "any_order_of_axes any_origin a_turned_grid"
 )
-Q2 = "twice_as_large no_label_is_invented the_centre_decides names_stay_whole_numbers"
+Q2 = "twice_and_half no_label_is_invented the_centre_decides names_stay_whole_numbers"
 Q4 = "nobody_is_in_two_parts eighty_ten_ten each_class_in_each_part the_seed_decides"
 
 CENTRE = """
@@ -59,7 +59,7 @@ PLANTED = [
         first = [np.argwhere(mask).mean(axis=0)[0] for mask in (lesion, brain)]
         return "right" if (first[0] - first[1]) * affine[0, 0] > 0 else "left"
         """,
-        "any_order_of_axes a_turned_grid",
+        "lps_is_the_same_patient any_order_of_axes a_turned_grid",
     ),
     planted(
         "nearest_axis_alone",
@@ -103,7 +103,7 @@ PLANTED = [
         columns = np.arange(shape[1]) * mask.shape[1] // shape[1]
         return mask[np.ix_(rows, columns)]
         """,
-        "the_centre_decides",
+        "twice_and_half the_centre_decides",
     ),
     planted(
         "corners_aligned",
@@ -112,7 +112,7 @@ PLANTED = [
         rows, columns = (np.linspace(0, n - 1, m).round() for n, m in zip(mask.shape, shape))
         return mask[np.ix_(rows.astype(int), columns.astype(int))]
         """,
-        "the_centre_decides",
+        "twice_and_half the_centre_decides",
     ),
     planted(
         "bilinear_and_rounded",
@@ -135,7 +135,7 @@ PLANTED = [
         )
         return mask[np.ix_(rows, columns)]
         """,
-        "the_centre_decides",
+        "twice_and_half the_centre_decides",
     ),
     planted(
         "eight_bits",
@@ -168,7 +168,7 @@ PLANTED = [
         by = [max(1, m // n) for n, m in zip(mask.shape, shape)]
         return np.kron(mask, np.ones(by, mask.dtype))
         """,
-        "the_centre_decides",
+        "twice_and_half the_centre_decides",
     ),
     # Exercise 3: SUV.
     planted(
@@ -190,8 +190,7 @@ PLANTED = [
         "q3",
         REFUSED + "waited = (scanned_at - injected_at) % 86400\n"
         "return bq_ml * 1000 * weight_kg / (injected_bq * 2 ** (-waited / half_life_s))",
-        "evenly_spread_is_one",
-        "any_patient",
+        "evenly_spread_is_one any_patient",
     ),
     planted(
         "start_taken_as_admin",

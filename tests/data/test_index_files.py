@@ -9,7 +9,7 @@ import pytest
 
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.index import index, scan
-from medkd_lib.data.manifest_parts import KnownIssue
+from medkd_lib.data.manifest_layout import KnownIssue
 from medkd_lib.data.read_case import read_case
 
 from .tiny import AFFINE, brain, lesion, manifest, write, write_case, write_set

