@@ -27,3 +27,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/runner.py
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/phantoms.py

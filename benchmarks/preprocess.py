@@ -37,7 +37,7 @@ from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.spatial.dictionary import Orientationd
 from monai.transforms.utility.dictionary import CastToTyped, ConcatItemsd, SelectItemsd
 
-from medkd_lib.data import volumes as volumes_module
+from medkd_lib.data import file_digest
 from medkd_lib.data.case import Case
 from medkd_lib.data.index import index
 from medkd_lib.data.manifest import Manifest, load_manifest
@@ -167,7 +167,7 @@ def seconds(opener: Opener, folder: Path) -> tuple[float, float]:
     """Time the first epoch and a later one, the best of five: pages of memory come as they like."""
     folder.mkdir()
     epoch = opener(folder)
-    volumes_module._digest.cache_clear()  # our first epoch pays for looking at the bytes
+    file_digest._digest.cache_clear()  # our first epoch pays for looking at the bytes
     began = time.perf_counter()
     epoch()
     first = time.perf_counter() - began

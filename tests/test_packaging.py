@@ -103,7 +103,7 @@ def test_files_name_known_hosts_only() -> None:
         "www.med.upenn.edu",
         # hosts where owners keep them; files of a repository are named by their commit
         "github.com", "imaging.datacommons.cancer.gov", "msd-for-monai.s3-us-west-2.amazonaws.com",
-        "raw.githubusercontent.com", "www.kaggle.com", "www.synapse.org",
+        "git-lfs.github.com", "raw.githubusercontent.com", "www.kaggle.com", "www.synapse.org",
     }  # fmt: skip
     for path, text in tracked_texts().items():
         assert set(re.findall(r"https?://([A-Za-z0-9.-]+)", text)) <= known, path

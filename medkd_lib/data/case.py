@@ -17,7 +17,8 @@ class Case:
 
     ``images`` and ``annotations`` map a role (``image``, ``ct``, ``t1n``, ``seg``, …) to its file
     or folder; ``row`` is the position inside an archive, else ``None``; ``split`` is the official
-    one, if there is any; ``repairs`` are the known issues to execute when the files are read.
+    one, if there is any; ``repairs`` are the known issues to execute when the files are read;
+    ``derived_from`` is the dataset that the files were made from, as the manifest states it.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Case:
     row: int | None = None
     annotations: dict[str, Path] = field(default_factory=dict)
     repairs: tuple[KnownIssue, ...] = ()
+    derived_from: str | None = None
 
     @property
     def files(self) -> dict[str, Path]:

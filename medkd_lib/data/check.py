@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from medkd_lib.data.case import Case
 from medkd_lib.data.check_case import volume_problems
+from medkd_lib.data.check_picture import picture_problems, shows_pictures
+from medkd_lib.data.file_digest import Content, content_of
 from medkd_lib.data.index import scan
+from medkd_lib.data.index_npz import SPLITS, read_array
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.picture import read_picture
 from medkd_lib.data.problems import DataError, Problem
-from medkd_lib.data.voc import read_voc
-from medkd_lib.data.volumes import digest
-
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+from medkd_lib.data.read_case import unread
 
 
 def check(
@@ -32,13 +29,15 @@ def check(
     except DataError as error:
         return [error.problem]
     problems = list(found.problems)
-    first_of: dict[tuple[tuple[str, str], ...], Case] = {}
+    closed = manifest.layout.unread if manifest.layout else {}
+    problems += [unread(manifest.id, role, why) for role, why in closed.items()]
+    first_of: dict[Content, Case] = {}
     for case in found.cases:
         if progress:
             progress(case.id)
         if case.row is None:
-            flat = any(p.suffix.lower() in PICTURES for p in case.images.values())
-            problems += _picture_problems(case) if flat else volume_problems(case, manifest)
+            flat = shows_pictures(case)
+            problems += (picture_problems if flat else volume_problems)(case, manifest)
             problems += _repeated(case, first_of)
     if found.cases and manifest.layout and manifest.layout.kind == "npz":
         problems += _npz_problems(found.cases[0].images["image"])
@@ -46,20 +45,12 @@ def check(
     return sorted(problems, key=lambda p: (order[p.severity], p.where))
 
 
-def _picture_problems(case: Case) -> Iterator[Problem]:
-    for path in case.files.values():
-        try:
-            if path.suffix.lower() in PICTURES:
-                read_picture(path, mode="rgb")
-            elif path.suffix.lower() == ".xml":
-                yield from read_voc(path).problems
-        except DataError as error:
-            yield error.problem
-
-
-def _repeated(case: Case, first_of: dict[tuple[tuple[str, str], ...], Case]) -> Iterator[Problem]:
+def _repeated(case: Case, first_of: dict[Content, Case]) -> Iterator[Problem]:
     """Report a case with the bytes of an earlier one: two patients that are one leak."""
-    content = tuple((role, digest(path)) for role, path in sorted(case.images.items()))
+    try:
+        content = content_of(case.images)
+    except DataError:
+        return  # half of a pair is missing, as reading it has told
     known = first_of.setdefault(content, case)
     if known is not case:
         other = known.patient != case.patient
@@ -72,11 +63,15 @@ def _repeated(case: Case, first_of: dict[tuple[tuple[str, str], ...], Case]) -> 
 
 
 def _npz_problems(path: Path) -> Iterator[Problem]:
-    with np.load(path, allow_pickle=False) as archive:
-        for split in ("train", "val", "test"):
-            images, labels = len(archive[f"{split}_images"]), len(archive[f"{split}_labels"])
-            if images != labels:
-                yield Problem(
-                    "row_mismatch", f"{path} {split}", f"{labels} images, one per label",
-                    f"{images}", "fetch the archive again and compare its hash",
-                )  # fmt: skip
+    for split in SPLITS:
+        try:
+            images = len(read_array(path, f"{split}_images"))
+            labels = len(read_array(path, f"{split}_labels"))
+        except DataError as error:
+            yield error.problem
+            continue
+        if images != labels:
+            yield Problem(
+                "row_mismatch", f"{path} {split}", f"{labels} images, one per label",
+                f"{images}", "fetch the archive again and compare its hash",
+            )  # fmt: skip

@@ -22,15 +22,21 @@ OUTSIDE_SHARE = 0.01
 def volume_problems(case: Case, manifest: Manifest) -> Iterator[Problem]:
     """Yield every problem of a case: one broken file does not hide another."""
     read: dict[str, Volume] = {}
+    told: list[Problem] = []
+    closed = manifest.layout.unread if manifest.layout else {}  # told once, by `check`
     for role in case.files:
+        if role in closed:
+            continue
         try:
             read[role] = read_role(case, manifest, role)
         except DataError as error:
-            yield error.problem
+            told.append(error.problem)
+    yield from told
     try:
         volumes = with_affines_mended(read, case, manifest)
     except DataError as error:
-        yield error.problem
+        if error.problem not in told:  # the lender of an affine may be the broken file
+            yield error.problem
         return
     for role, volume in volumes.items():
         yield from volume.problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from medkd_lib.data.dicom_counts import count_problems
 from medkd_lib.data.dicom_geometry import series_affine
 from medkd_lib.data.dicom_order import order_slices
 from medkd_lib.data.dicom_pixels import read_pixels, require_plain
@@ -61,7 +62,9 @@ def read_series(
     tilted = {p.kind for p in uneven} & {"gantry_tilt"}
     # A tilted gantry shears the affine; one report of it is enough.
     lean = [p for p in check_affine(affine, folder) if not (tilted and p.kind == "sheared")]
-    volume = Volume(array, affine, None, (*problems, *copies, *uneven, *odd, *lean))
+    whole = acquisition is None and not any(p.kind == "localizer" for p in problems)
+    counted = count_problems(found, ordered, folder, whole=whole)
+    volume = Volume(array, affine, None, (*problems, *copies, *uneven, *counted, *odd, *lean))
     first = ordered[0]
     if first.text("Modality") == "CT":
         volume = hounsfield(Volume(array, affine, "HU", volume.problems), folder)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medkd_lib.data.dicom_counts import thickness_problems
 from medkd_lib.data.dicom_order import Vectors, normal_of, positions_of
 from medkd_lib.data.dicom_sort import Slice
 from medkd_lib.data.geometry import Affine
@@ -82,7 +83,7 @@ def _step(
             f"{np.min(gaps):.4g} to {np.max(gaps):.4g} mm",
             next_step="resample the slices to even spacing with a tool that knows the series",
         )  # fmt: skip
-    problems: list[Problem] = []
+    problems = thickness_problems(slices, usual, folder)
     if off[worst] > EVEN_SHARE * usual:
         problems.append(
             Problem(

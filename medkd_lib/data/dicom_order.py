@@ -23,9 +23,15 @@ COSINE_TOLERANCE = 1e-3
 
 TELLING = (
     "TemporalPositionIdentifier", "EchoTime", "EchoNumbers", "DiffusionBValue", "TriggerTime",
-    "ImageType", "ConvolutionKernel", "AcquisitionTime", "ContentTime",
+    "ImageType", "ConvolutionKernel", "RescaleSlope", "RescaleIntercept", "AcquisitionTime",
+    "ContentTime",
 )  # fmt: skip
 """Tags that tell images at one place apart, besides AcquisitionNumber."""
+
+CHOOSE = (
+    "choose one in Python, read_dicom(folder, acquisition=NUMBER), for instance the one the mask "
+    "was drawn on; or give each a folder of its own"
+)
 
 
 def order_slices(slices: Sequence[Slice], folder: Path) -> tuple[list[Slice], list[Problem]]:
@@ -33,11 +39,12 @@ def order_slices(slices: Sequence[Slice], folder: Path) -> tuple[list[Slice], li
 
     Raises:
         DataError: ``no_position``, ``mixed_orientation``, ``mixed_matrix``, ``mixed_spacing``,
-            ``two_phases`` (AcquisitionNumbers named), ``same_position``.
+            ``mixed_units``, ``two_phases`` (AcquisitionNumbers named), ``same_position``.
     """
     positions, normal = positions_of(slices), normal_of(slices)
     _require_one(slices, folder, "mixed_matrix", ("Rows", "Columns"))
     _require_one(slices, folder, "mixed_spacing", ("PixelSpacing",))
+    _require_one(slices, folder, "mixed_units", ("Units",))
     depth = positions @ normal
     kept: list[Slice] = []
     copies: list[str] = []
@@ -51,7 +58,7 @@ def order_slices(slices: Sequence[Slice], folder: Path) -> tuple[list[Slice], li
         before = depth[i]
     for place in places:
         first, *others = sorted(place, key=lambda s: s.path.name)
-        same = [s for s in others if _pixels(s) == _pixels(first)]
+        same = [s for s in others if _values(s) == _values(first)]
         if len(same) < len(others):
             raise _same_place(slices, places, folder)
         copies += [s.path.name for s in same]
@@ -61,7 +68,7 @@ def order_slices(slices: Sequence[Slice], folder: Path) -> tuple[list[Slice], li
         return kept, []
     note = Problem(
         "duplicate_slices", str(folder), "every slice once",
-        f"{len(copies)} files with the place and the pixels of another: {copies[:4]}",
+        f"{len(copies)} files with the place and the values of another: {copies[:4]}",
         "nothing to do: one of each is kept", severity="repaired",
     )  # fmt: skip
     return kept, [note]
@@ -130,12 +137,15 @@ def _require_not_interleaved(ordered: Sequence[Slice], folder: Path) -> None:
     raise bad(
         "two_phases", folder, expected="acquisitions one after another",
         found=f"slices of AcquisitionNumber {sorted(set(numbers))} in turns",
-        next_step="choose one with acquisition=, for instance the one the mask was drawn on",
+        next_step=CHOOSE,
     )  # fmt: skip
 
 
-def _pixels(s: Slice) -> bytes:
-    return bytes(s.header.get("PixelData") or b"")
+def _values(s: Slice) -> tuple[object, ...]:
+    """What the voxels of a slice are made of: the same pixels scaled otherwise are no copy."""
+    pixels = bytes(s.header.get("PixelData") or b"")
+    scale = [float(t) if (t := s.text(k)) else None for k in ("RescaleSlope", "RescaleIntercept")]
+    return (pixels, *scale, *(s.text(k) for k in ("BitsStored", "PixelRepresentation")))
 
 
 def _same_place(slices: Sequence[Slice], places: list[list[Slice]], folder: Path) -> DataError:
@@ -149,7 +159,7 @@ def _same_place(slices: Sequence[Slice], places: list[list[Slice]], folder: Path
         return bad(
             "two_phases", folder, expected="one image in the series",
             found=f"{found}; AcquisitionNumber {listed}",
-            next_step="choose one with acquisition=, for instance the one the mask was drawn on",
+            next_step=CHOOSE,
         )  # fmt: skip
     several = next(place for place in places if len(place) > 1)
     differ = [k for k in TELLING if len({s.text(k) for s in several}) > 1]

@@ -1,8 +1,8 @@
 """Folder → the slices of one DICOM series: bystanders set aside, mixtures refused.
 
-Traps this guards against (datasets dossier §3.14, §3.15): two contrast phases in one series,
-several series in one folder, pseudo-patients. Identifiers may be empty after de-identification, so
-nothing here relies on one alone.
+Traps this guards against: two contrast phases in one series (HCC-TACE-Seg on TCIA), several
+series in one folder, pseudo-patients (LDCT-and-Projection-data). Identifiers may be empty after
+de-identification, so nothing here relies on one alone.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def find_series(
         raise bad(
             "mixed_series", folder, expected="one series", found=f"{len(kinds)}: "
             + "; ".join(dict.fromkeys(listed)),
-            next_step="name one with series=, or give each a folder of its own",
+            next_step="give each a folder of its own, or choose one in Python: read_dicom(folder, "
+            "series=UID, number or description)",
         )  # fmt: skip
     if acquisition is not None:
         slices = _acquired(slices, acquisition, folder)

@@ -19,6 +19,7 @@ NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation
 NUMBERS = (
     *NEEDED, "SamplesPerPixel", "NumberOfFrames", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
+    "InstanceNumber", "ImagesInAcquisition", "NumberOfSlices",
     "RescaleSlope", "RescaleIntercept", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "PatientWeight", "ActualFrameDuration",
 )  # fmt: skip

@@ -15,6 +15,8 @@ from medkd_lib.data.problems import bad
 # Keys under which NRRD and MetaImage name the file that holds the voxels.
 DATA_KEYS = ("data file", "datafile", "elementdatafile")
 
+MOST_FILES = 65536
+
 Content = tuple[tuple[str, tuple[str, ...]], ...]
 """Each role with the hashes of its files."""
 
@@ -85,7 +87,7 @@ def _voxel_files(header: Path) -> list[Path]:
     if stated.upper().startswith("LIST"):
         names = _listed(header)
     elif "%" in stated:
-        names = _numbered(stated)
+        names = _numbered(header, stated)
     else:
         names = [stated]
     files = [header.parent / name for name in names]
@@ -106,11 +108,21 @@ def _listed(header: Path) -> list[str]:
     return [line.strip() for line in names.splitlines() if line.strip()]
 
 
-def _numbered(stated: str) -> list[str]:
+def _numbered(header: Path, stated: str) -> list[str]:
     """Return the names of ``slice%03d.raw 1 20 1``: a pattern, the first, the last, the step."""
     pattern, *numbers = stated.split()
-    first, last, step = (int(n) for n in (*numbers[:2], *(numbers[2:3] or ["1"])))
-    return [pattern % number for number in range(first, last + 1, step)]
+    try:
+        first, last, step = (int(n) for n in (*numbers[:2], *(numbers[2:3] or ["1"])))
+        wanted = range(first, last + 1, step)
+        if len(wanted) > MOST_FILES:
+            raise ValueError(f"{len(wanted)} files")
+        return [pattern % number for number in wanted]
+    except (ValueError, TypeError) as error:
+        raise bad(
+            "unreadable", header, expected="a pattern with first and last number, such as "
+            f"x%03d.raw 1 20 1, of at most {MOST_FILES} files", found=f"{stated!r} ({error})",
+            next_step="correct the header, or fetch the files again",
+        ) from error  # fmt: skip
 
 
 def _of_file(path: Path) -> str:

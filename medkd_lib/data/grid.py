@@ -11,12 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medkd_lib.data.problems import bad
 from medkd_lib.data.volume import Volume
 
 if TYPE_CHECKING:
     from monai.data.meta_tensor import MetaTensor
 
 Shape = tuple[int, int, int]
+
+HIGHEST_RESAMPLED = 65535
 
 
 def resampled(
@@ -31,7 +34,17 @@ def resampled(
 
     Images are interpolated linearly, masks take the nearest voxel: a mean of two labels is a third
     one. Beyond an image's edge lies ``outside`` (0 by default), in masks background.
+
+    Raises:
+        DataError: ``many_labels``: an id that the resampled mask, uint16, cannot hold.
     """
+    for role in sorted(masks):
+        highest = int(np.max(volumes[role].array, initial=0))
+        if highest > HIGHEST_RESAMPLED:
+            raise bad(
+                "many_labels", role, expected=f"label ids up to {HIGHEST_RESAMPLED}",
+                found=f"{highest}", next_step="remap the labels in the manifest",
+            )  # fmt: skip
     # MONAI takes seconds to import: only who resamples pays, not every worker of a loader.
     from monai.transforms.spatial.array import ResampleToMatch, Spacing
 

@@ -108,7 +108,7 @@ def require_no_text(content: bytes, where: Path | str) -> None:
             "web_page", where, expected="an image", found=f"text: {content[:60]!r}",
             next_step="the server sent a page (log in, accept the terms) and no data; fetch again",
         )  # fmt: skip
-    if start.startswith(b"version https://git-lfs"):
+    if start.startswith(b"version https://git-lfs.github.com/"):
         raise bad(
             "lfs_pointer", where, expected="an image", found="a Git LFS pointer",
             next_step="run `git lfs pull` in the repository it came from",

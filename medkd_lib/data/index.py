@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from medkd_lib.data.case import Case, LayoutError
@@ -53,7 +53,8 @@ def index(manifest: Manifest, root: Path, *, drop_broken: bool = False) -> Index
 
     Raises:
         LayoutError: the folder holds nothing of the layout, a path names no patient, a label is
-            not in the manifest, a role is missing, or two files claim one role of one case.
+            not in the manifest, a role is missing, two files claim one role of one case, or the
+            files of one case name two patients, labels or splits.
     """
     found = scan(manifest, root)
     errors = [p for p in found.problems if p.severity == "error"]
@@ -88,20 +89,27 @@ def scan(manifest: Manifest, root: Path) -> Index:
             )
         )  # fmt: skip
     if manifest.layout.kind == "npz":
-        return Index(manifest, root, index_npz(manifest, manifest.layout, base))
+        return Index(manifest, root, index_npz(manifest, manifest.layout, base), _unread(manifest))
     on_disk, broken, problems = _files(manifest, manifest.layout, base)
     if not on_disk and not problems:
         raise _nothing(manifest, base)
-    kept, notes = apply_issues(on_disk, manifest.known_issues)
+    # A case that contradicts itself is told already, and no other may count as its copy.
+    sound = [case for case in on_disk if case.id not in broken]
+    kept, notes = apply_issues(sound, manifest.known_issues)
     cases, unlabelled, table_problems = with_table(manifest, base, kept, on_disk)
-    broken |= unlabelled
     whole = []
     for case in sorted(cases, key=lambda c: c.id):
         missing = list(_missing(case, manifest.layout))
         problems += missing
-        if not missing and case.id not in broken:
+        if not missing and case.id not in unlabelled:
             whole.append(case)
-    return Index(manifest, root, whole, notes, problems + table_problems)
+    return Index(manifest, root, whole, [*notes, *_unread(manifest)], problems + table_problems)
+
+
+def _unread(manifest: Manifest) -> list[str]:
+    """Return a note for each role whose files the loader cannot open yet."""
+    unread = manifest.layout.unread if manifest.layout else {}
+    return [f"{role} is listed, but cannot be read yet: {why}" for role, why in unread.items()]
 
 
 def _nothing(manifest: Manifest, base: Path) -> LayoutError:
@@ -119,7 +127,10 @@ def _nothing(manifest: Manifest, base: Path) -> LayoutError:
 def _files(
     manifest: Manifest, layout: Layout, base: Path
 ) -> tuple[list[Case], set[str], list[Problem]]:
-    """Return all cases, the ids of those with two files for one role, and what did not fit."""
+    """Return all cases, the ids of those whose files contradict each other, and what did not fit.
+
+    A path that does not tell a label or split contradicts nothing.
+    """
     pattern = re.compile(layout.case_regex or "")
     names = {v.name: v.id for v in manifest.case_labels.values} if manifest.case_labels else {}
     found: dict[str, Case] = {}
@@ -148,14 +159,16 @@ def _files(
                 )  # fmt: skip
                 continue
             case_id = groups.get("case") or groups["patient"]
-            known = found.get(case_id) or Case(
+            told = Case(
                 case_id,
                 groups["patient"],
                 manifest.id,
                 {},
                 names[label] if label is not None else None,
                 (groups.get("split") or "").lower() or None,
+                derived_from=manifest.derived_from,
             )
+            known = found.get(case_id, told)
             if role in known.files:
                 broken.add(case_id)
                 problems.append(
@@ -166,6 +179,21 @@ def _files(
                     )
                 )  # fmt: skip
                 continue
+            if disagreement := _disagreement(known, told):
+                broken.add(case_id)
+                problems.append(
+                    Problem(
+                        "case_disagrees", str(path), f"{disagreement[0]}, as the other files of "
+                        f"case {case_id} say", disagreement[1],
+                        "two cases have one name, or a file lies in a wrong folder: correct it",
+                    )
+                )  # fmt: skip
+                continue
+            known = replace(
+                known,
+                label=told.label if known.label is None else known.label,
+                split=known.split or told.split,
+            )
             if kind == "images":
                 found[case_id] = replace(known, images={**known.images, role: path})
             else:
@@ -173,12 +201,21 @@ def _files(
     return list(found.values()), broken, problems
 
 
+def _disagreement(known: Case, told: Case) -> tuple[str, str] | None:
+    """Return what is expected and found if a file tells another patient, label or split."""
+    for name in ("patient", "label", "split"):
+        before, now = getattr(known, name), getattr(told, name)
+        if None not in (before, now) and before != now:
+            return f"{name} {before}", f"{name} {now}"
+    return None
+
+
 def _paths(layout: Layout, roles: dict[str, Role], base: Path) -> Iterator[tuple[str, Path]]:
     """Yield role and path, each path once, in a stable order."""
     for role, spec in roles.items():
         for path in sorted({p for pattern in spec.globs for p in base.glob(pattern)}):
             # macOS leaves ._name beside every file it packs: never an image
-            if path.name.startswith("._") or any(fnmatch(path.name, s) for s in layout.ignore):
+            if path.name.startswith("._") or any(fnmatchcase(path.name, s) for s in layout.ignore):
                 continue
             yield role, path
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medkd_lib.data.case import Case
 from medkd_lib.data.manifest import Manifest
+from medkd_lib.data.manifest_parts import Labels
 from medkd_lib.data.problems import DataError, Problem
 from medkd_lib.data.tables import read_table
 
@@ -39,8 +40,7 @@ def with_table(
         )  # fmt: skip
     except DataError as error:
         return cases, set(), [error.problem]
-    # A name wins over an id: OASIS calls its class 2 "1", the clinical dementia rating.
-    names = {str(v.id): v.id for v in labels.values} | {v.name: v.id for v in labels.values}
+    names = _meanings(labels)
     value_of = {row[table.key]: row[table.label].strip() for row in rows}
     problems = []
     broken = set()
@@ -75,3 +75,23 @@ def with_table(
         for key in sorted(set(value_of) - keys)
     ]  # fmt: skip
     return out, broken, problems
+
+
+def _meanings(labels: Labels) -> dict[str, int]:
+    """Return which cell means which id: names, and ids where no name is another number.
+
+    OASIS calls its class 2 "1", the clinical dementia rating: there a "3" is a rating that the
+    label space does not have, and not the id of another one.
+    """
+    names = {v.name: v.id for v in labels.values}
+    if any(_is_number(name) and name != str(number) for name, number in names.items()):
+        return names
+    return {str(v.id): v.id for v in labels.values} | names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

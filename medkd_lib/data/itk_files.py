@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import SimpleITK as sitk
@@ -17,6 +17,7 @@ from medkd_lib.data.voxels import as_grey, require_finite, require_grey, three_a
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 LONGEST_HEADER = 65536
+DATA_KEYS = ("data file", "datafile", "elementdatafile")
 
 # Keys without which SimpleITK fills in the identity and says nothing.
 ORIENTATION_KEYS = {"space directions", "transformmatrix", "rotation", "orientation"}
@@ -40,8 +41,8 @@ def read_itk(
 
     Raises:
         DataError: ``unreadable`` (truncated or damaged; neither format has a checksum of its own,
-            so changed bytes in unpacked voxels go unseen), ``missing_pair``, ``four_d``,
-            ``colour``, ``complex``, ``unsupported_dtype``, ``nan_voxels``, ``inf_voxels``,
+            so changed bytes in unpacked voxels go unseen), ``missing_pair``, ``data_elsewhere``,
+            ``several_files``, ``four_d``, ``colour``, ``complex``, ``unsupported_dtype``, ``nan_voxels``, ``inf_voxels``,
             ``no_orientation``, ``no_spacing``, ``singular_affine``, ``absurd_spacing``.
     """
     header = read_keys(path)
@@ -92,13 +93,19 @@ def read_keys(path: Path) -> Mapping[str, str]:
     """Return the text header's keys (lower case) and values."""
     with path.open("rb") as file:
         text = file.read(LONGEST_HEADER)
+        longer = bool(file.read(1))
     nrrd = text.startswith(b"NRRD")
     # NRRD: an empty line ends the header; MetaImage: the line that names the data.
-    end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile[^\n]*\n?", text)
-    if end and nrrd:
-        text = text[: end.start()]
-    elif end:
-        text = text[: end.end()]
+    end = re.search(rb"\r?\n\r?\n" if nrrd else rb"(?m)^\s*ElementDataFile[^\n]*\n?", text)
+    if end is None and (longer or not nrrd):  # a detached NRRD header may end with its file
+        raise bad(
+            "unreadable", path, expected="a header that ends with "
+            + ("an empty line" if nrrd else "ElementDataFile"),
+            found=f"none in {len(text)} bytes",
+            next_step="fetch the file again; its header is damaged",
+        )  # fmt: skip
+    if end:
+        text = text[: end.start() if nrrd else end.end()]
     separator = ":" if nrrd else "="
     keys: dict[str, str] = {}
     for line in text.decode("latin-1").splitlines():
@@ -115,9 +122,23 @@ def _knows_orientation(header: Mapping[str, str]) -> bool:
 
 
 def _require_data_file(path: Path, header: Mapping[str, str]) -> None:
-    name = header.get("data file") or header.get("datafile") or header.get("elementdatafile")
-    if name is None or name.upper().startswith(("LOCAL", "LIST")) or "%" in name:
+    """The voxels' own file lies beside the header under a plain name, or the header is refused.
+
+    A header that came from elsewhere must not choose which files of this machine are read.
+    """
+    name = next((header[key] for key in DATA_KEYS if key in header), "LOCAL").removeprefix("./")
+    if name.upper() == "LOCAL":
         return
+    if name.upper().startswith("LIST") or "%" in name:
+        raise bad(
+            "several_files", path, expected="one file of voxels", found=f"{name!r}",
+            next_step="convert it to .nrrd or .mha, which hold header and voxels in one file",
+        )  # fmt: skip
+    if name in ("", "..") or not name == PurePosixPath(name).name == PureWindowsPath(name).name:
+        raise bad(
+            "data_elsewhere", path, expected="the plain name of a file beside it",
+            found=f"{name!r}", next_step="put both files in one folder and correct the header",
+        )  # fmt: skip
     if not (path.parent / name).exists():
         raise bad(
             "missing_pair", path, expected=f"{name} beside it, as the header says",

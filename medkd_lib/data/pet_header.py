@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from pathlib import Path
 
 from pydicom import Dataset
@@ -62,7 +63,7 @@ class PETHeader:
         """Read a slice's data set.
 
         Raises:
-            DataError: ``several_tracers``, ``bad_time``.
+            DataError: ``several_tracers``, ``bad_time``, ``bad_tag``.
         """
         tracers = header.get("RadiopharmaceuticalInformationSequence") or []
         if len(tracers) > 1:
@@ -72,17 +73,17 @@ class PETHeader:
             )  # fmt: skip
         tracer = tracers[0] if tracers else Dataset()
         clock = _text(tracer, "RadiopharmaceuticalStartTime")
-        duration = _number(header, "ActualFrameDuration")
-        private = _philips(header)
+        duration = _number(header, "ActualFrameDuration", where)
+        private = _philips(header, where)
         corrected = header.get("CorrectedImage") or ()
         return cls(
             units=_text(header, "Units") or "",
             suv_type=_text(header, "SUVType") or "BW",
             decay_correction=_text(header, "DecayCorrection"),
             corrected=(corrected,) if isinstance(corrected, str) else tuple(map(str, corrected)),
-            weight_kg=_number(header, "PatientWeight"),
-            dose_bq=_number(tracer, "RadionuclideTotalDose"),
-            half_life_s=_number(tracer, "RadionuclideHalfLife"),
+            weight_kg=_number(header, "PatientWeight", where),
+            dose_bq=_number(tracer, "RadionuclideTotalDose", where),
+            half_life_s=_number(tracer, "RadionuclideHalfLife", where),
             injected=_date_time(_text(tracer, "RadiopharmaceuticalStartDateTime"), where),
             injected_clock=None if clock is None else _clock(clock, where).total_seconds(),
             series_start=_joined(header, "Series", where),
@@ -133,18 +134,29 @@ def _text(header: Dataset, keyword: str) -> str | None:
     return None if value is None or str(value).strip() == "" else str(value).strip()
 
 
-def _number(header: Dataset, keyword: str) -> float | None:
-    text = _text(header, keyword)
+def _number(header: Dataset, keyword: str, where: Path | str) -> float | None:
     try:
-        return None if text is None else float(text)
-    except ValueError as error:
-        raise bad(
-            "bad_tag", keyword, expected="a number", found=text or "",
-            next_step="fetch the file again; its header is damaged",
-        ) from error  # fmt: skip
+        text = _text(header, keyword)
+        return None if text is None else _finite(text)
+    except ValueError as error:  # pydicom's own, at the first look, or float's
+        raise _no_number(keyword, where, error) from error
 
 
-def _philips(header: Dataset) -> tuple[float | None, float | None]:
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is not finite")
+    return value
+
+
+def _no_number(tag: str, where: Path | str, error: Exception) -> DataError:
+    return bad(
+        "bad_tag", where, expected=f"a number in {tag}", found=str(error),
+        next_step="fetch the file again; its header is damaged",
+    )  # fmt: skip
+
+
+def _philips(header: Dataset, where: Path | str) -> tuple[float | None, float | None]:
     """Private scale factors, only where Philips' creator claims the block."""
     if str(header.get((0x7053, 0x0010), Dataset()).value if (0x7053, 0x0010) in header else "") != (
         PHILIPS_CREATOR
@@ -152,17 +164,20 @@ def _philips(header: Dataset) -> tuple[float | None, float | None]:
         return None, None
     found: list[float | None] = []
     for element in (0x1000, 0x1009):
-        value = header[0x7053, element].value if (0x7053, element) in header else None
-        if isinstance(value, bytes):  # implicit VR: a private tag arrives as bytes
-            value = value.decode("ascii").strip(" \0") or None
-        found.append(float(value) if value not in (None, "") else None)
+        try:
+            value = header[0x7053, element].value if (0x7053, element) in header else None
+            if isinstance(value, bytes):  # implicit VR: a private tag arrives as bytes
+                value = value.decode("ascii").strip(" \0")
+            found.append(_finite(str(value)) if value not in (None, "") else None)
+        except ValueError as error:
+            raise _no_number(f"Philips' (7053,{element:04X})", where, error) from error
     return found[0], found[1]
 
 
 def _clock(text: str, where: Path | str) -> timedelta:
     """DICOM TM: HHMMSS.FFFFFF, the end may be left off; ACR-NEMA wrote colons."""
     parts = re.fullmatch(r"(\d{2})(\d{2})?(\d{2})?(\.\d+)?", text.replace(":", ""))
-    if parts is None or int(parts[1]) > 23:
+    if parts is None or int(parts[1]) > 23 or max(int(parts[2] or 0), int(parts[3] or 0)) > 59:
         raise bad(
             "bad_time", where, expected="a time HHMMSS.FFFFFF", found=text,
             next_step="ask the source for the times; no SUV without them",

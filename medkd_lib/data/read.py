@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medkd_lib.data.analyze import read_pair
-from medkd_lib.data.dicom import read_dicom
+from medkd_lib.data.dicom import read_series
 from medkd_lib.data.dicom_sort import BYSTANDERS
 from medkd_lib.data.geometry import require_as_stated
 from medkd_lib.data.gz import MAGIC, read_bytes, require_no_text
@@ -19,7 +19,8 @@ from medkd_lib.data.suv import read_pet
 from medkd_lib.data.units import in_unit
 from medkd_lib.data.volume import Volume
 
-PNG = b"\x89PNG"
+SCANNERS_OF = {"HU": "CT", "SUV": "PT", "Bq/mL": "PT"}
+"""The Modality that measures in a unit; other units are the manifest's to state."""
 
 
 def read_volume(
@@ -75,14 +76,26 @@ def _read_folder(
     if any(p.suffix.lower() == ".png" for p in files) and not any(map(_is_dicom, files)):
         stack = read_png_stack(folder, axcodes=axcodes, spacing_mm=spacing_mm)
         return in_unit(stack, unit, folder)
-    volume = read_pet(folder) if unit == "SUV" and files else read_dicom(folder)
-    if unit is not None and volume.unit not in (unit, None):
-        raise bad(
-            "unit_disagrees", folder, expected=f"{unit} as the manifest states",
-            found=f"{volume.unit}", next_step="correct the manifest's role",
-        )  # fmt: skip
+    if unit == "SUV" and files:
+        volume = read_pet(folder)
+    else:
+        read = read_series(folder)
+        volume = read.volume
+        _require_unit(volume.unit, unit, read.slices[0].text("Modality"), folder)
     require_as_stated(volume, folder, axcodes, spacing_mm)
     return volume if volume.unit is not None else in_unit(volume, unit, folder)
+
+
+def _require_unit(own: str | None, stated: str | None, modality: str, folder: Path) -> None:
+    """A DICOM header tells what its numbers are: no statement makes HU of an MR."""
+    if stated is None or stated == own or (own is None and stated not in SCANNERS_OF):
+        return
+    raise bad(
+        "unit_disagrees", folder, expected=f"{stated} as the manifest states"
+        + (f", from Modality {SCANNERS_OF[stated]}" if stated in SCANNERS_OF else ""),
+        found=f"{own or 'no unit'}, from Modality {modality or 'none'}",
+        next_step="correct the manifest's role, or the folder it names",
+    )  # fmt: skip
 
 
 def _start(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from nibabel.affines import from_matvec
 
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.manifest import Manifest
-from medkd_lib.data.manifest_layout import KnownIssue
+from medkd_lib.data.manifest_layout import KnownIssue, Layout
 from medkd_lib.data.masks import read_mask
 from medkd_lib.data.problems import DataError, Problem, bad
 from medkd_lib.data.read import read_volume
@@ -51,12 +51,49 @@ def read_case(
 def with_affines_mended(
     volumes: dict[str, Volume], case: Case, manifest: Manifest
 ) -> dict[str, Volume]:
-    """Return the volumes after every ``fix_affine`` of the case, in the order of the manifest."""
-    out = dict(volumes)
-    for issue in case.repairs:
-        if issue.action == "fix_affine" and issue.role in out:
-            out[issue.role] = _with_affine(out, issue.role, issue, case, manifest)
-    return out
+    """Return the volumes after every ``fix_affine`` of the case.
+
+    A role that lends its affine is mended first, wherever its own repair stands in the manifest,
+    and read if it is not among the volumes: what a role becomes does not depend on its company.
+
+    Raises:
+        DataError: ``affine_cycle``, or ``missing_modality`` if the lender is not there.
+    """
+    mended: dict[str, Volume] = {}
+
+    def mend(role: str, borrowers: tuple[str, ...]) -> Volume:
+        if role in borrowers:
+            raise bad(
+                "affine_cycle", f"case {case.id} {role}", expected="an affine to begin with",
+                found=" ← ".join((*borrowers, role)),
+                next_step="correct the known issues: one of these must state its affine",
+            )  # fmt: skip
+        if role not in mended:
+            volume = volumes[role] if role in volumes else read_role(case, manifest, role)
+            for issue in case.repairs:
+                if issue.action == "fix_affine" and issue.role == role:
+                    lender = _lender(issue, case)
+                    lent = mend(lender, (*borrowers, role)) if lender else None
+                    volume = _with_affine(volume, issue, case, lent)
+            mended[role] = volume
+        return mended[role]
+
+    return {role: mend(role, ()) for role in volumes}
+
+
+def _lender(issue: KnownIssue, case: Case) -> str | None:
+    """Return the role whose affine shall be copied, if one shall."""
+    to = issue.to or ""
+    if not to.startswith("copy:"):
+        return None
+    name = to.removeprefix("copy:")
+    if name not in case.files:
+        raise bad(
+            "missing_modality", f"case {case.id}", expected=f"{name!r}, whose affine {issue.role} "
+            "shall take", found=f"only {sorted(case.files)}",
+            next_step="correct the known issue in the manifest",
+        )  # fmt: skip
+    return name
 
 
 def grid_problems(volumes: dict[str, Volume], case: Case, manifest: Manifest) -> Iterator[Problem]:
@@ -85,66 +122,60 @@ def read_role(case: Case, manifest: Manifest, role: str) -> Volume:
     path = case.files[role]
     if manifest.layout is None:
         raise ValueError(f"{manifest.id}: a case without a layout cannot exist")
+    require_readable(manifest.layout, manifest.id, [role])
     if role in case.images:
         spec = manifest.layout.image_roles[role]
         return read_volume(path, unit=spec.unit, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
     spec = manifest.layout.annotation_roles[role]
-    changes = [_pairs(i) for i in case.repairs if i.action == "relabel" and i.role == role]
+    changes = [i.pairs for i in case.repairs if i.action == "relabel" and i.role == role]
     labels = manifest.labels
-    values = set(_ids_on_disk(labels)) if labels else None
-    for pairs in changes:
-        values = (values or set()) | set(pairs)
+    values = labels.stored_ids.union(*changes) if labels else None
     mask = read_mask(path, values=values, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
     for pairs in [*changes, labels.remap if labels else {}]:
         mask = _mapped(mask, pairs)
     return mask
 
 
-def _ids_on_disk(labels: Labels) -> set[int]:
-    """Label ids the files hold: the manifest's, before ``remap`` gave some of them a new number."""
-    ids = {v.id for v in labels.values}
-    return (ids - set(labels.remap.values())) | set(labels.remap)
+def require_readable(layout: Layout, dataset: str, roles: Sequence[str]) -> None:
+    """Raise `LayoutError` (``unread``) at the first role that the loader cannot open yet."""
+    for role in roles:
+        if why := layout.unread.get(role):
+            raise LayoutError(unread(dataset, role, why))
 
 
-def _pairs(issue: KnownIssue) -> dict[int, int]:
-    pairs = (part.split("->") for part in (issue.to or "").split(","))
-    return {int(old): int(new) for old, new in pairs}
+def unread(dataset: str, role: str, why: str) -> Problem:
+    """Return the problem of a role that the manifest declares as not readable yet."""
+    return Problem(
+        "unread", f"{dataset} {role}", "files that the loader can open", why,
+        "name the other roles; once what is missing is known, state it in the manifest",
+    )  # fmt: skip
 
 
 def _mapped(mask: Volume, pairs: dict[int, int]) -> Volume:
     """Give values their new number, all at once (1→2 and 2→1 exchange the two)."""
     if not pairs:
         return mask
-    table = np.arange(max(int(mask.array.max(initial=0)), *pairs) + 1, dtype=mask.array.dtype)
+    # A number that the stored dtype cannot hold would wrap around to another label.
+    dtype = np.promote_types(mask.array.dtype, np.min_scalar_type(max(pairs.values())))
+    array = mask.array.astype(dtype)
     for old, new in pairs.items():
-        table[old] = new
-    return replace(mask, array=table[mask.array])
+        array[mask.array == old] = new
+    return replace(mask, array=array)
 
 
-def _with_affine(
-    volumes: dict[str, Volume], role: str, issue: KnownIssue, case: Case, manifest: Manifest
-) -> Volume:
+def _with_affine(volume: Volume, issue: KnownIssue, case: Case, lent: Volume | None) -> Volume:
     """Execute one ``fix_affine`` (the forms are listed at `KnownIssue`)."""
-    volume, to = volumes[role], issue.to or ""
+    to = issue.to or ""
     note = Problem(
-        "fixed_affine", f"case {case.id} {role}", "a header that tells where the voxels lie",
+        "fixed_affine", f"case {case.id} {issue.role}", "a header that tells where the voxels lie",
         issue.what, f"mended on reading as the manifest says: {to}", severity="repaired",
     )  # fmt: skip
     problems = (*volume.problems, note)
     if to.startswith("flip_"):
         flipped = np.flip(volume.array, axis="ijk".index(to[-1]))
         return replace(volume, array=np.ascontiguousarray(flipped), problems=problems)
-    if to.startswith("copy:"):
-        name = to.removeprefix("copy:")
-        if name not in case.files:
-            raise bad(
-                "missing_modality", f"case {case.id}", expected=f"{name!r}, whose affine {role} "
-                "shall take", found=f"only {sorted(case.files)}",
-                next_step="correct the known issue in the manifest",
-            )  # fmt: skip
-        # One that was read already may have been mended itself, by an issue listed earlier.
-        other = volumes[name] if name in volumes else read_role(case, manifest, name)
-        return replace(volume, affine=other.affine, problems=problems)
+    if lent is not None:
+        return replace(volume, affine=lent.affine, problems=problems)
     spacing = np.array([float(s) for s in to.removeprefix("spacing ").split(",")])
     # Direction and origin stay; only the length of the axes is wrong.
     axes = volume.affine[:3, :3] / np.array(volume.spacing_mm) * spacing

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -11,12 +11,20 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from medkd_lib.data.apart import (
+    LeakageError,
+    check_apart,
+    check_overlaps,
+    require_apart,
+    require_one_origin,
+)
 from medkd_lib.data.case import Case
-from medkd_lib.data.manifest import Manifest, load_manifest, manifest_ids
+from medkd_lib.data.problems import bad
 
-
-class LeakageError(ValueError):
-    """A patient, or a declared overlap of datasets, stands on two sides of a split."""
+__all__ = [
+    "LeakageError", "Split", "check_apart", "check_disjoint", "check_overlaps", "read_split",
+    "require_apart", "split_by_patient", "write_split",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,12 @@ def split_by_patient(
 
     Raises:
         ValueError: fractions do not sum to 1, or there are fewer patients than parts need.
+        DataError: ``no_case``, or ``duplicate_case_id`` (a part could not tell which is meant).
         LeakageError: the official test patients also appear among the others, or the cases come
             from several datasets that share patients under different names (`overlaps`).
     """
-    check_apart({c.dataset for c in cases})
+    _require_cases(cases)
+    require_one_origin(cases)
     if abs(sum(fractions.values()) - 1) > 1e-9:
         raise ValueError(f"fractions sum to {sum(fractions.values())}, expected 1: {fractions}")
     official = [c for c in cases if keep_test and c.split == "test"]
@@ -66,9 +76,24 @@ def split_by_patient(
     }
     if official:
         parts["test"] = tuple(sorted(c.id for c in official))
-    split = Split(cases[0].dataset, seed, parts)
+    split = Split("+".join(sorted({c.dataset for c in cases})), seed, parts)
     check_disjoint(split, cases)
     return split
+
+
+def _require_cases(cases: Sequence[Case]) -> None:
+    if not cases:
+        raise bad(
+            "no_case", "split", expected="cases to divide", found="none",
+            next_step="index a folder that holds some; was every case left out?",
+        )  # fmt: skip
+    twice = [name for name, count in Counter(c.id for c in cases).items() if count > 1]
+    if twice:
+        raise bad(
+            "duplicate_case_id", "split", expected="case ids that differ",
+            found=f"{twice[:3]} more than once ({len(twice)} ids)",
+            next_step="divide each dataset by itself, or give their cases different ids",
+        )  # fmt: skip
 
 
 def _divide(
@@ -106,42 +131,8 @@ def _divide(
 
 def check_disjoint(split: Split, cases: Sequence[Case]) -> None:
     """Raise `LeakageError` if a patient stands in two parts of the split."""
-    patient_of = {c.id: c.patient for c in cases}
-    seen: dict[str, str] = {}
-    for part, ids in split.parts.items():
-        for patient in {patient_of[i] for i in ids}:
-            if patient in seen:
-                raise LeakageError(
-                    f"{split.dataset}: patient {patient} is in {seen[patient]!r} "
-                    f"and in {part!r}; split by patient, not by image"
-                )
-            seen[patient] = part
-
-
-def check_overlaps(train: Sequence[Manifest], test: Sequence[Manifest]) -> None:
-    """Raise `LeakageError` if a training dataset shares patients with a test dataset."""
-    for a in train:
-        for b in test:
-            declared = [o for o in a.overlaps if o.id == b.id] + [
-                o for o in b.overlaps if o.id == a.id
-            ]
-            if a.id != b.id and declared:
-                raise LeakageError(
-                    f"{a.id} (training) and {b.id} (test) share patients: {declared[0].evidence}"
-                )
-
-
-def check_apart(datasets: Collection[str]) -> None:
-    """Raise `LeakageError` if two of the datasets declare that they share patients.
-
-    A patient who has another name in the other set would be divided as if they were two people.
-    Names without a manifest (an exported set, a toy) declare nothing.
-    """
-    if len(datasets) < 2:
-        return
-    known = [load_manifest(name) for name in sorted(datasets) if name in manifest_ids()]
-    for a, b in combinations(known, 2):
-        check_overlaps([a], [b])
+    for one, other in combinations(split.parts, 2):
+        require_apart(split.of(one, cases), split.of(other, cases), names=(one, other))
 
 
 def write_split(split: Split, path: Path) -> None:

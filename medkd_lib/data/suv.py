@@ -5,9 +5,10 @@ r"""Activity → standardised uptake value, body weight (SUVbw, g/mL).
 with activity :math:`A` in Bq/mL, weight :math:`w` in kg, dose :math:`D` in Bq at injection, and
 :math:`\Delta t` from injection to the moment that the image was decay-corrected to.
 
-Sources. Formula and autoPET's habit: datasets dossier §3.13. Which moment, the private Philips
-factors, GML, slopes per slice: the vendor-neutral pseudo-code of the Quantitative Imaging
-Biomarkers Alliance (read in a copy). Meaning of START, ADMIN and NONE: DICOM PS3.3 C.8.9.1.1.5
+Sources. Formula and the habit of taking AcquisitionTime: ``tcia2nifti.py`` of lab-midas/autoPET,
+the autoPET organisers' conversion. Which moment, the private Philips factors, GML, slopes per
+slice: the vendor-neutral pseudo-code of the Quantitative Imaging Biomarkers Alliance (read in a
+copy). Meaning of START, ADMIN and NONE: DICOM PS3.3 C.8.9.1.1.5
 (read); mean over a frame: C.8.9.4.1.5 (read). GML is taken as body weight when SUVType is missing:
 the pseudo-code assumes it too. Recalled, not checked: which Philips releases write which factor.
 """
@@ -23,6 +24,7 @@ from pydicom import Dataset
 
 from medkd_lib.data.dicom import read_series
 from medkd_lib.data.pet_header import PETHeader
+from medkd_lib.data.pet_series import require_one_value
 from medkd_lib.data.pet_times import Reference, reference_time, uptake_time
 from medkd_lib.data.problems import Problem, bad
 from medkd_lib.data.units import in_unit
@@ -84,7 +86,12 @@ def read_pet(
 def slice_factors(
     headers: Sequence[PETHeader], reference: Reference = "series"
 ) -> tuple[list[float], list[Problem]]:
-    """Return one factor per slice (equal unless DecayCorrection is NONE), and what was odd."""
+    """Return one factor per slice (equal unless DecayCorrection is NONE), and what was odd.
+
+    Raises:
+        DataError: ``mixed_values``, or what `suv_factor` raises.
+    """
+    require_one_value(headers)
     times = [h.acquired for h in headers if h.acquired is not None]
     earliest = min(times) if len(times) == len(headers) else None
     factors: list[float] = []

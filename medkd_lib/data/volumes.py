@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
 
 from medkd_lib.data.case import Case
+from medkd_lib.data.file_digest import digest
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.problems import DataError
 from medkd_lib.data.read_case import read_case
@@ -98,27 +97,3 @@ class Volumes(Dataset[Prepared]):
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files of a folder, read once per process."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    if len(files) == 1:
-        return _digest(files[0], *_stamp(files[0]))
-    text = "".join(f"{f.relative_to(path).as_posix()} {_digest(f, *_stamp(f))}\n" for f in files)
-    return sha256(text.encode()).hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-@lru_cache(maxsize=65536)
-def _digest(path: Path, size: int, modified: int, inode: int) -> str:
-    # The stamp is part of the memo's key: a file that changes while we run is read again.
-    with path.open("rb") as stream:
-        whole = sha256()
-        while block := stream.read(1 << 20):
-            whole.update(block)
-    return whole.hexdigest()

@@ -106,7 +106,7 @@ def test_a_zip_link_inside_becomes_a_copy(tmp_path: Path) -> None:
 
 EVIL_NAMES = [
     "/etc/passwd", "../out.txt", "set/../../out.txt", "C:\\out.txt", "C:/out.txt", "..\\out.txt",
-    "set\\a.txt", "set/a\nb.txt", "//server/share/a",
+    "set\\a.txt", "set/a\nb.txt", "//server/share/a", "set/a.txt:hidden", "set/10:30/a",
 ]  # fmt: skip
 
 
@@ -180,23 +180,29 @@ def test_a_name_twice(tmp_path: Path) -> None:
     refused(tarred(tmp_path / "d.tar", {"a/b": b"1", "a": b"2"}), "duplicate_name", "folder")
 
 
-def test_names_that_differ_in_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = zipped(tmp_path / "a.zip", {"Scan.PNG": b"1", "scan.png": b"2"})
-    notes: list[Problem] = []
-    (tmp_path / "probe").write_text("")
-    if not (tmp_path / "PROBE").exists():
-        assert len(unpack(made, tmp_path / "out", notes=notes)) == 2
-        assert [n.kind for n in notes] == ["case_collision"]
-        # A disk that cannot tell them apart, played by folding the names.
-        monkeypatch.setattr(Path, "exists", lambda p: p.name.lower() in folded(p.parent))
-    (tmp_path / "sub").mkdir()
-    shutil.copy(made, tmp_path / "sub/b.zip")
-    with pytest.raises(DataError, match="upper from lower"):
-        unpack(tmp_path / "sub/b.zip", tmp_path / "sub/out")
+@pytest.mark.parametrize(
+    "names",
+    [("Scan.PNG", "scan.png"), ("P1/a.txt", "p1/b.txt"), ("P1", "p1/b.txt"),
+     ("caf\u00e9", "cafe\u0301"), ("straße/a", "STRASSE/b")],
+)  # fmt: skip
+def test_names_that_differ_in_case_are_refused_on_every_disk(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    made = zipped(tmp_path / "a.zip", dict.fromkeys(names, b"x"))
+    refused(made, "case_collision", "use --from FOLDER")
 
 
-def folded(folder: Path) -> set[str]:
-    return {n.lower() for n in os.listdir(folder)} if folder.is_dir() else set()  # noqa: PTH208
+@pytest.mark.parametrize(
+    "name", ["CON", "set/nul.txt", "a/Com1.tar.gz", "LPT9 .txt", "aux/a", "a/x. ", "set/a.", "b /c"]
+)
+def test_names_that_windows_cannot_hold(tmp_path: Path, name: str) -> None:
+    refused(zipped(tmp_path / "a.zip", {"good": b"x", name: b"y"}), "unportable_name")
+
+
+def test_names_that_only_look_like_devices(tmp_path: Path) -> None:
+    names = ["CONTROL.txt", "nullen/a", "com10", "auxiliary", "a.con", ".hidden", "set/..a"]
+    made = zipped(tmp_path / "a.zip", dict.fromkeys(names, b"x"))
+    assert len(unpack(made, tmp_path / "out")) == len(names)
 
 
 @pytest.mark.parametrize("name", ["z.zip", "t.tar.gz", "t.tar.xz", "b.nii.gz"])
@@ -212,6 +218,14 @@ def test_bombs_by_size_and_by_ratio(
     shutil.rmtree(tmp_path / "fine")
     monkeypatch.setattr(module, "RATIO_FROM", 1 << 20)
     refused(tmp_path / name, "bomb", "at most", max_ratio=100)
+
+
+def test_copies_made_from_links_count_towards_the_limit(tmp_path: Path) -> None:
+    links = [special(f"l{k}", tarfile.LNKTYPE, "big") for k in range(50)]
+    made = tarred(tmp_path / "a.tar.gz", {"big": bytes(400_000)}, *links, mode="w:gz")
+    assert made.stat().st_size < 10_000
+    refused(made, "bomb", "1,200,000 or more, at 'l1'", max_bytes=1_000_000)
+    assert len(unpack(made, tmp_path / "out", max_bytes=51 * 400_000)) == 51
 
 
 def test_a_zip_that_lies_about_its_size(tmp_path: Path) -> None:

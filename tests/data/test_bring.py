@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from medkd_lib.data.bring import bring
@@ -131,6 +132,27 @@ def test_a_set_without_a_layout(home: Path, tmp_path: Path) -> None:
     assert bring(toy(layout=None), root, unverified=True).cases is None
     (tmp_path / "set.zip").write_bytes(PATIENTS)
     assert bring(toy(layout=None), tmp_path / "set.zip").cases is None, "its hash is known"
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"), [(7, "unknown_label"), (None, "bad_archive"), (1, "wrong_name")]
+)
+def test_a_single_archive_of_rows_tells_its_own_defect(
+    home: Path, tmp_path: Path, label: int | None, kind: str
+) -> None:
+    labels = {"kind": "classes", "values": [{"id": 0, "name": "no"}, {"id": 1, "name": "yes"}]}
+    layout = {"kind": "npz", "images": {"image": "toy.npz"}}
+    name = "mine.npz" if kind == "wrong_name" else "toy.npz"
+    parts = ("train", "val", "test")
+    arrays: dict[str, Any] = {}
+    for part in parts if label is not None else ():
+        arrays[f"{part}_labels"] = np.full((2, 1), label)
+        arrays[f"{part}_images"] = np.zeros((2, 4, 4), np.uint8)
+    np.savez(tmp_path / name, other=np.zeros(1), **arrays)
+    of = manifest({"name": "toy.npz"}, layout=layout, labels=labels)
+    with pytest.raises(DataError) as error:
+        bring(of, tmp_path / name, unverified=True)
+    assert error.value.problem.kind == kind, error.value
 
 
 @pytest.mark.real_data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     MPEG2MPML,
@@ -217,6 +218,7 @@ def test_two_phases_at_one_place_are_named_and_chosen(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"3 \(6 slices\), 7 \(6 slices\)") as caught:
         read_dicom(folder)
     assert caught.value.problem.kind == "two_phases"
+    assert "read_dicom(folder, acquisition=NUMBER)" in caught.value.problem.next_step
     late = read_dicom(folder, acquisition=7)
     np.testing.assert_array_equal(late.array, ramp() + 500 - 1024)
     assert kind_of(folder, acquisition=4) == "no_such_acquisition"
@@ -247,10 +249,25 @@ def test_copies_of_a_slice_are_dropped_and_counted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_dicom(folder).array, ramp() - 1024)
 
 
+def test_equal_pixels_scaled_otherwise_are_no_copy(tmp_path: Path) -> None:
+    folder = series(tmp_path / "ct")
+    one = dcmread(next(folder.glob("*_2.dcm")))
+    one.RescaleSlope = "1.0"
+    one.save_as(folder / "copy.dcm")
+    assert kinds(folder) == [("duplicate_slices", "repaired")]
+    one.RescaleSlope = "2"
+    one.save_as(folder / "copy.dcm")
+    with pytest.raises(DataError, match="RescaleSlope") as caught:
+        read_dicom(folder)
+    assert caught.value.problem.kind == "same_position"
+
+
 def test_one_series_of_several_is_chosen(tmp_path: Path) -> None:
     folder = series(tmp_path / "ct", SeriesInstanceUID="1.5", SeriesDescription="thin")
     series(folder, ramp() + 9, SeriesInstanceUID="1.6", SeriesNumber=4, prefix="b")
-    assert kind_of(folder) == "mixed_series"
+    with pytest.raises(DataError, match=r"read_dicom\(folder, series=") as caught:
+        read_dicom(folder)
+    assert caught.value.problem.kind == "mixed_series"
     assert kind_of(folder, series="thick") == "no_such_series"
     for name in ("1.5", "thin"):
         np.testing.assert_array_equal(read_dicom(folder, series=name).array, ramp() - 1024)
@@ -293,6 +310,56 @@ def test_a_single_slice_needs_its_thickness(tmp_path: Path) -> None:
     thick = series(tmp_path / "b", ramp((4, 5, 1)), SliceThickness="4")
     assert kinds(thick) == [("single_slice", "warning")]
     assert read_dicom(thick).spacing_mm == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("tags", "warned"),
+    [
+        ({"SliceThickness": "2"}, True),
+        ({"SliceThickness": "3"}, False),  # a gap of a third, as MR has
+        ({"SliceThickness": "4"}, False),
+        ({"SliceThickness": "8"}, False),  # overlapping
+        ({"SliceThickness": "0"}, False),
+        ({"SliceThickness": ""}, False),
+        ({"SpacingBetweenSlices": "2", "SliceThickness": "8"}, True),
+        ({"SpacingBetweenSlices": "-4", "SliceThickness": "1"}, False),
+    ],
+)
+def test_slices_far_apart_for_their_thickness(
+    tmp_path: Path, tags: dict[str, str], warned: bool
+) -> None:
+    found = kinds(series(tmp_path / "ct", **tags))
+    assert found == ([("thickness_disagrees", "warning")] if warned else [])
+
+
+def test_every_second_slice_gone_is_seen_by_thickness_and_number(tmp_path: Path) -> None:
+    folder = series(tmp_path / "ct", ramp((4, 5, 10)), SliceThickness="4")
+    assert kinds(folder) == []
+    for k in range(1, 10, 2):
+        next(folder.glob(f"*_{k}.dcm")).unlink()
+    assert [k for k, _ in kinds(folder)] == ["thickness_disagrees", "fewer_slices"]
+
+
+@pytest.mark.parametrize("keyword", ["ImagesInAcquisition", "NumberOfSlices"])
+def test_slices_cut_off_at_an_end_are_seen_where_a_tag_counts(tmp_path: Path, keyword: str) -> None:
+    folder = series(tmp_path / "ct", **{keyword: 6})
+    assert kinds(folder) == []
+    next(folder.glob("*_5.dcm")).unlink()
+    (problem,) = read_dicom(folder).problems
+    assert (problem.kind, problem.severity) == ("fewer_slices", "warning")
+    assert f"5 slices; {keyword} 6" in problem.found
+    silent = series(tmp_path / "silent")
+    next(silent.glob("*_5.dcm")).unlink()
+    assert kinds(silent) == []  # no tag tells
+
+
+def test_counts_of_what_was_not_chosen_are_not_missed(tmp_path: Path) -> None:
+    folder = series(tmp_path / "ct", AcquisitionNumber=1, NumberOfSlices=12, ImagesInAcquisition=6)
+    series(
+        folder, ramp() + 500, AcquisitionNumber=2, NumberOfSlices=12, ImagesInAcquisition=6,
+        prefix="b", edit=lambda ds, k: setattr(ds, "InstanceNumber", 20 + 3 * k),
+    )  # fmt: skip
+    assert kinds(folder, acquisition=2) == []
 
 
 def padded(low: int, dtype: str = "int16") -> NDArray[Any]:
@@ -401,6 +468,13 @@ def test_the_one_entry_reads_a_series_and_compares_statements(tmp_path: Path) ->
         ("spacing_disagrees", lambda: read_volume(folder, spacing_mm=(1, 1, 1))),
         ("one_slice", lambda: read_volume(next(folder.glob("*.dcm")))),
     ]
+    no_scale = every(Modality="MR", RescaleSlope=None, RescaleIntercept=None)
+    for name, edit in (("scaled", every(Modality="MR")), ("plain", no_scale)):
+        mr = series(tmp_path / name, edit=edit)
+        assert read_volume(mr).unit is None and read_volume(mr, unit="mm2/s").unit == "mm2/s"
+        for unit in ("HU", "Bq/mL"):
+            wrong.append(("unit_disagrees", partial(read_volume, mr, unit=unit)))
+        wrong.append(("not_pet", partial(read_volume, mr, unit="SUV")))
     for kind, read in wrong:
         with pytest.raises(DataError) as caught:
             read()

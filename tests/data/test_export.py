@@ -230,9 +230,25 @@ def test_what_may_not_be_passed_on_stays_out_of_a_repository(
     out = tmp_path / "checkout" / "deep" / "out"
     volumes = prepared(root, licence=NO_LICENCE | {"redistribute": redistribute})
     if refused:
-        with pytest.raises(ValueError, match=r"outside the git checkout .*checkout, since"):
+        message = r"outside the git checkout .*checkout, since.*for example .*checkout-exports"
+        with pytest.raises(ValueError, match=message):
             export(volumes, out)
         assert not out.exists()
+        export(volumes, tmp_path / "checkout-exports")  # where the message sends
+        export(volumes, out, inside_checkout=True)
+        assert (out / "labels.csv").is_file()
     else:
         export(volumes, out)
         assert (out / "labels.csv").is_file()
+
+
+def test_synthetic_images_go_anywhere_and_say_what_they_are(root: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()  # a home folder may be a checkout itself
+    volumes = prepared(root, licence=NO_LICENCE)
+    with pytest.raises(ValueError, match="git checkout"):
+        export(volumes, tmp_path / "out")
+    made = export(volumes, tmp_path / "out", synthetic=True)
+    notes = index(made, tmp_path / "out").notes
+    assert any("none shows a real person" in note for note in notes)
+    real = export(volumes, tmp_path / "real", inside_checkout=True)
+    assert not any("synthetic" in issue.what for issue in real.known_issues)

@@ -106,6 +106,45 @@ def test_itk_defects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("data_elsewhere", "../secret.raw"),
+        ("data_elsewhere", "deep/secret.raw"),
+        ("data_elsewhere", "..\\secret.raw"),
+        ("data_elsewhere", "C:secret.raw"),
+        ("data_elsewhere", "{}/secret.raw"),
+        ("data_elsewhere", ".."),
+        ("several_files", "LIST"),
+        ("several_files", "a%03d.raw 0 5 1"),
+        ("missing_pair", "gone.raw"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
+def test_a_header_names_no_file_but_one_beside_it(
+    tmp_path: Path, name: str, kind: str, named: str
+) -> None:
+    (tmp_path / "set").mkdir()
+    path = itk(tmp_path / "set" / name)
+    for place in ("set/secret.raw", "secret.raw"):
+        (tmp_path / place).write_bytes(b"S" * ramp().nbytes)
+    other = named.format(tmp_path.as_posix()).encode()
+    path.write_bytes(path.read_bytes().replace(b"a.raw", other))
+    assert kind_of(path) == kind
+    beside = path.read_bytes().replace(other, b"./secret.raw")
+    path.write_bytes(beside)
+    assert set(read_volume(path).array.flat) == {int.from_bytes(b"SS", "little")}
+
+
+@pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
+def test_a_long_comment_hides_no_data_file(tmp_path: Path, name: str) -> None:
+    path = itk(tmp_path / name)
+    lines = path.read_bytes().splitlines(keepends=True)
+    filling = b"# " + b"x" * 70_000 + b"\n" if name == "a.nhdr" else b"Comment = ElementDataFile\n"
+    path.write_bytes(b"".join([lines[0], filling, *lines[1:]]).replace(b"a.raw", b"../a.raw"))
+    assert kind_of(path) == ("unreadable" if name == "a.nhdr" else "data_elsewhere")
+
+
+@pytest.mark.parametrize(
     ("name", "lost", "instead"),
     [
         ("a.nrrd", r"space: .*", "space dimension: 3"),

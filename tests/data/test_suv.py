@@ -205,6 +205,9 @@ def test_headers_are_parsed_strictly() -> None:
     assert suv_factor(ds) == pytest.approx(4e-4, rel=1e-9)
     for name, value, kind in (
         ("SeriesTime", "25:99", "bad_time"),
+        ("SeriesTime", "107599", "bad_time"),
+        ("SeriesTime", "100075", "bad_time"),
+        ("SeriesTime", "1060", "bad_time"),
         ("SeriesDate", "20241399", "bad_time"),
         (
             "RadiopharmaceuticalInformationSequence",
@@ -230,3 +233,77 @@ def test_huge_values_called_suv_are_reported(tmp_path: Path) -> None:
     volume = read_volume(folder, unit="SUV")
     assert [p.kind for p in volume.problems] == ["not_suv"]  # 119 · 60
     assert read_dicom(folder).unit == "SUV"
+
+
+def tracer_of(ds: Dataset) -> Dataset:
+    return ds.RadiopharmaceuticalInformationSequence[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "tag", "values"),
+    [
+        (lambda ds: setattr(ds, "PatientWeight", "35"), "PatientWeight", ("70", "35")),
+        (lambda ds: delattr(ds, "PatientWeight"), "PatientWeight", ("70", "none")),
+        (lambda ds: setattr(ds, "DecayCorrection", "ADMIN"), "DecayCorrection", ("START", "ADMIN")),
+        (lambda ds: setattr(ds, "SeriesTime", "110000"), "SeriesTime", ("10:00", "11:00")),
+        (
+            lambda ds: setattr(tracer_of(ds), "RadionuclideTotalDose", "250000000"),
+            "RadionuclideTotalDose", ("3.5e+08", "2.5e+08"),
+        ),
+        (
+            lambda ds: setattr(tracer_of(ds), "RadionuclideHalfLife", "1223.4"),
+            "RadionuclideHalfLife", ("6586.2", "1223.4"),
+        ),
+        (
+            lambda ds: setattr(tracer_of(ds), "RadiopharmaceuticalStartTime", "091013"),
+            "RadiopharmaceuticalStartTime", ("29413.8", "33013"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_series_has_one_weight_one_dose_one_clock(
+    tmp_path: Path, change: Any, tag: str, values: tuple[str, str]
+) -> None:
+    def edit(ds: Dataset, k: int) -> None:
+        pet_slice(ds, k)
+        if k == 3:
+            change(ds)
+
+    folder = series(tmp_path / "pet", ramp(dtype="uint16"), edit=edit)
+    with pytest.raises(DataError, match=tag) as caught:
+        read_pet(folder)
+    problem = caught.value.problem
+    assert problem.kind == "mixed_values"
+    assert values[0] in problem.expected and values[1] in problem.found
+    assert problem.where.endswith("_3.dcm")
+
+
+@pytest.mark.parametrize("unit", ["SUV", "Bq/mL", None])
+def test_units_are_not_mixed_in_any_unit(tmp_path: Path, unit: str | None) -> None:
+    def edit(ds: Dataset, k: int) -> None:
+        pet_slice(ds, k, Units="GML" if k else "BQML")
+
+    folder = series(tmp_path / "pet", ramp(dtype="uint16"), edit=edit)
+    with pytest.raises(DataError, match=r"BQML.*1|GML.*5") as caught:
+        read_volume(folder, unit=unit)
+    assert caught.value.problem.kind == "mixed_units"
+
+
+@pytest.mark.parametrize("value", ["n/a", "nan", b"\xff\xfe"])
+def test_a_private_factor_that_is_no_number_names_tag_and_file(value: str | bytes) -> None:
+    ds = Dataset()
+    pet_slice(ds, Units="CNTS")
+    block = ds.private_block(0x7053, "Philips PET Private Group", create=True)
+    block.add_new(0x09, "UN" if isinstance(value, bytes) else "LO", value)
+    with pytest.raises(DataError, match=r"7053,1009") as caught:
+        PETHeader.of(ds, "pet/3.dcm")
+    assert (caught.value.problem.kind, caught.value.problem.where) == ("bad_tag", "pet/3.dcm")
+
+
+def test_a_dose_that_is_no_number_names_tag_and_file() -> None:
+    ds = Dataset()
+    pet_slice(ds)
+    del tracer_of(ds).RadionuclideTotalDose
+    tracer_of(ds).add_new((0x0018, 0x1074), "LO", "abc")
+    with pytest.raises(DataError, match=r"RadionuclideTotalDose, found .*'abc'") as caught:
+        PETHeader.of(ds, "pet/3.dcm")
+    assert (caught.value.problem.kind, caught.value.problem.where) == ("bad_tag", "pet/3.dcm")
