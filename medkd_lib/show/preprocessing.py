@@ -47,7 +47,7 @@ def grey_values(
         for axis in axes.flat[len(stages) :]:
             axis.set_axis_off()
         axes.flat[0].set_ylabel("share of the tissue")
-        axes.flat[-1].legend(fontsize=10)
+        axes.flat[len(stages) - 1].legend(fontsize=10)
     return figure
 
 

@@ -152,7 +152,7 @@ def test_each_run_is_a_dot_beside_its_mean_over_the_line_of_chance() -> None:
         assert [round(d[0].mean()) for d in dots] == [0, 1] and np.ptp(dots[0][0]) > 0.1
         means = [line for line in axis.lines if line.get_linewidth() == 3]
         assert np.allclose([line.get_ydata() for line in means], [[0.92] * 2, [0.32] * 2])
-        assert [t.get_text() for t in axis.texts] == ["0.92", "0.32", "chance"]
+        assert [t.get_text() for t in axis.texts] == ["0.92", "0.32", "always the larger class"]
         (dashed,) = [line for line in axis.lines if line.get_linestyle() == "--"]
         assert np.allclose(dashed.get_ydata(), chance)
         assert [t.get_text() for t in axis.get_xticklabels()] == [
