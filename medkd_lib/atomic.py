@@ -1,4 +1,4 @@
-"""Write a file or a folder so that a reader finds the old one or the whole new one, never a half."""
+"""Write a file or a folder so that a reader finds the old or the whole new one, never a half."""
 
 import os
 import shutil

@@ -3,16 +3,13 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from medkd_lib.cli_data_get import register as register_get
 from medkd_lib.cli_table import Jobs, Json, print_table
 from medkd_lib.threads import one_thread
-
-if TYPE_CHECKING:
-    from medkd_lib.data.manifest import Manifest
 
 data_app = typer.Typer(help="Manifests, downloads, phantom twins, checks.", no_args_is_help=True)
 register_get(data_app)
@@ -21,6 +18,7 @@ register_get(data_app)
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
     """List the manifests: what each set is, who may have it, and what is here."""
+    from medkd_lib.data.here import here
     from medkd_lib.data.manifest import load_manifest, manifest_ids
 
     manifests = [load_manifest(name) for name in manifest_ids()]
@@ -29,7 +27,7 @@ def data_list(as_json: Json = False) -> None:
         return
     rows = [
         (m.id, "/".join(m.modality), "/".join(m.task), m.access.level, _size(m.size_mb),
-         m.licence.spdx or m.licence.name, _status(m))
+         m.licence.spdx or m.licence.name, ", ".join(here(m)))
         for m in manifests
     ]  # fmt: skip
     print_table(("id", "modality", "task", "access", "size", "licence", "here"), rows)
@@ -39,16 +37,6 @@ def _size(megabytes: float | None) -> str:
     if megabytes is None:
         return "?"
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.3g} MB"
-
-
-def _status(manifest: "Manifest") -> str:
-    """Say whether the set was fetched into the medkd home, and whether a twin can be made."""
-    from medkd_lib.data.verified import read_record
-    from medkd_lib.home import medkd_home
-
-    fetched = read_record(medkd_home() / "data" / manifest.id) is not None
-    parts = (["fetched"] if fetched else []) + (["phantom twin"] if manifest.phantom else [])
-    return ", ".join(parts)
 
 
 @data_app.command("show")

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from medkd_lib.data import manifest as manifests
+from medkd_lib.data.here import here
 from medkd_lib.data.manifest import json_schema, load_manifest, manifest_ids
 from tests.phantom.test_twins import PATIENTS
 from tests.test_cli import call
@@ -229,3 +230,28 @@ def test_a_filled_folder_is_left_as_it_is(dataset: str, tmp_path: Path) -> None:
 def test_impossible_numbers_are_refused_with_the_option(arguments: list[str]) -> None:
     code, text = call("data", "make", "cxr3", *arguments)
     assert code == 2 and arguments[0] in text
+
+
+def test_list_tells_what_is_here_and_a_damaged_record_hides_nothing(home: Path) -> None:
+    def told(dataset: str) -> list[str]:
+        return here(load_manifest(dataset))
+
+    record = home / "data" / "breastmnist" / ".medkd-verified.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"dataset": "breastmnist", "files": [], "unpacked": {}}))
+    brought = home / "brought" / "kits23-0123abcd.json"
+    brought.parent.mkdir(parents=True)
+    brought.write_text(json.dumps({"dataset": "kits23"}))
+    (home / "phantoms" / "code" / "cxr3-clear-2-seed0").mkdir(parents=True)
+    assert told("breastmnist") == ["fetched"]
+    assert told("kits23") == ["brought"] and told("kits19") == []
+    assert told("cxr3") == ["phantom twin made"] and told("sts_petctmr") == ["phantom twin"]
+    code, text = call("data", "list")
+    assert code == 0 and all(word in text for word in ("fetched", "brought", "made"))
+
+    record.write_text("{")
+    brought.write_text("[")
+    assert told("breastmnist") == ["fetched (damaged record)"]
+    assert told("kits23") == ["brought (damaged record)"]
+    code, text = call("data", "list")
+    assert code == 0 and "damaged" in text and all(name in text for name in manifest_ids())

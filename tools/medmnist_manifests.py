@@ -137,7 +137,7 @@ def manifest(flag: str, info: dict[str, Any], facts: dict[str, Any]) -> dict[str
         ),
         "size_mb": round(size / 1e6, 2) if size else None,
         "download": [{"method": "doi", "ref": RECORD, "files": archives(flag, info, size)}],
-        "layout": {"kind": "npz", "root": ".", "images": Inline(image=f"{flag}.npz")},
+        "layout": {"kind": "npz", "root": ".", "images": _images(flag, kind)},
         "labels": {
             "kind": kind,
             "values": [
@@ -164,6 +164,13 @@ def manifest(flag: str, info: dict[str, Any], facts: dict[str, Any]) -> dict[str
         "overlaps": [{"id": k, "evidence": v} for k, v in facts.get("overlaps", {}).items()],
         "phantom": None,
     }
+
+
+def _images(flag: str, kind: str) -> dict[str, Any]:
+    name = f"{flag}.npz"
+    if kind != "multilabel":
+        return Inline(image=name)
+    return {"image": {"glob": name, "unread": "several labels per image: the index keeps one"}}
 
 
 def main(folder: Path) -> None:

@@ -115,7 +115,7 @@ def _stated(manifest: Manifest) -> _Dataset:
 def _looked_up(name: str, derived_from: str | None) -> _Dataset:
     """Return what the committed manifests say about a dataset, or about its source."""
     overlaps: list[Overlap] = []
-    for known in {name, derived_from or name} & set(manifest_ids()):
+    for known in sorted({name, derived_from or name} & set(manifest_ids())):
         overlaps += load_manifest(known).overlaps
     return _Dataset(name, derived_from, tuple(overlaps))
 

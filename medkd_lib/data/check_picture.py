@@ -76,7 +76,13 @@ def _box_problems(path: Path, case: Case, manifest: Manifest) -> Iterator[Proble
     """Yield what is wrong with the boxes of the case's picture, and classes nobody defined."""
     pictures = [image for image in case.images.values() if is_picture(image)]
     # With several pictures, the file does not tell which one it describes.
-    found = read_voc(path, image=pictures[0] if len(pictures) == 1 else None)
+    try:
+        found = read_voc(path, image=pictures[0] if len(pictures) == 1 else None)
+    except DataError as error:
+        if error.problem.kind != "size_mismatch":
+            raise
+        yield error.problem
+        found = read_voc(path)
     yield from found.problems
     labels = manifest.labels
     if labels is not None and labels.kind == "boxes":

@@ -142,7 +142,7 @@ def _require_not_interleaved(ordered: Sequence[Slice], folder: Path) -> None:
 
 
 def _values(s: Slice) -> tuple[object, ...]:
-    """What the voxels of a slice are made of: the same pixels scaled otherwise are no copy."""
+    """Return what voxels are made of: the same pixels scaled otherwise are no copy."""
     pixels = bytes(s.header.get("PixelData") or b"")
     scale = [float(t) if (t := s.text(k)) else None for k in ("RescaleSlope", "RescaleIntercept")]
     return (pixels, *scale, *(s.text(k) for k in ("BitsStored", "PixelRepresentation")))

@@ -72,7 +72,8 @@ def get(
     if not accept_licence:
         raise bad(
             "licence_not_accepted", manifest.id, expected="a yes to its licence",
-            found=licence_text(manifest), next_step="read it, then add --accept-licence",
+            found="no answer, so nothing was fetched", next_step=f"read it and, if you agree, "
+            f"run `medkd data get {manifest.id} --accept-licence`: {licence_text(manifest)}",
         )  # fmt: skip
     record = read_record(folder)
     if record and record["dataset"] != manifest.id:

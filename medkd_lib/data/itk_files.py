@@ -42,8 +42,9 @@ def read_itk(
     Raises:
         DataError: ``unreadable`` (truncated or damaged; neither format has a checksum of its own,
             so changed bytes in unpacked voxels go unseen), ``missing_pair``, ``data_elsewhere``,
-            ``several_files``, ``four_d``, ``colour``, ``complex``, ``unsupported_dtype``, ``nan_voxels``, ``inf_voxels``,
-            ``no_orientation``, ``no_spacing``, ``singular_affine``, ``absurd_spacing``.
+            ``several_files``, ``four_d``, ``colour``, ``complex``, ``unsupported_dtype``,
+            ``nan_voxels``, ``inf_voxels``, ``no_orientation``, ``no_spacing``,
+            ``singular_affine``, ``absurd_spacing``.
     """
     header = read_keys(path)
     _require_data_file(path, header)
@@ -122,7 +123,7 @@ def _knows_orientation(header: Mapping[str, str]) -> bool:
 
 
 def _require_data_file(path: Path, header: Mapping[str, str]) -> None:
-    """The voxels' own file lies beside the header under a plain name, or the header is refused.
+    """Refuse a header whose voxels are not inside it or in one file of a plain name beside it.
 
     A header that came from elsewhere must not choose which files of this machine are read.
     """

@@ -3,7 +3,7 @@
 import re
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from medkd_lib.data.manifest_parts import Strict
 
@@ -88,11 +88,11 @@ class Layout(Strict):
     kind: Literal["files", "npz"] = "files"
     root: str = "."
     images: dict[str, str | Role]
-    annotations: dict[str, str | Role] = {}
+    annotations: dict[str, str | Role] = Field(default_factory=dict)
     case_regex: str | None = None
     grids: list[list[str]] | None = None
     table: LabelTable | None = None
-    ignore: list[str] = []
+    ignore: list[str] = Field(default_factory=list)
 
     @property
     def image_roles(self) -> dict[str, Role]:

@@ -120,7 +120,9 @@ class Labels(Strict):
         if len(set(foreground)) != len(foreground):
             raise ValueError("labels.remap: two foreground ids become one")
         if undefined := sorted(set(foreground) - ids):
-            raise ValueError(f"labels.remap: {undefined} undefined; labels.values has {sorted(ids)}")
+            raise ValueError(
+                f"labels.remap: {undefined} undefined; labels.values has {sorted(ids)}"
+            )
         return self
 
 

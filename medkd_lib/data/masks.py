@@ -116,7 +116,12 @@ def _require_known(labels: Labels, values: Collection[int] | None, where: Path) 
 def _distinct(labels: Labels) -> list[int]:
     """Return the labels present; counting is many times faster than sorting (np.unique)."""
     flat = labels.ravel(order="K")
-    low, high = int(np.min(flat)), int(np.max(flat))
+    # Most of a mask is background: it is set aside before anything is counted.
+    marked = flat[flat != 0]
+    zero = [0] if marked.size < flat.size else []
+    if not marked.size:
+        return zero
+    low, high = int(np.min(marked)), int(np.max(marked))
     if low >= 0 and high <= 65535:
-        return [int(v) for v in np.flatnonzero(np.bincount(flat, minlength=high + 1))]
-    return [int(v) for v in np.unique(flat)]
+        return zero + [int(v) for v in np.flatnonzero(np.bincount(marked, minlength=high + 1))]
+    return sorted(zero + [int(v) for v in np.unique(marked)])

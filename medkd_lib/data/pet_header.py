@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 
 from pydicom import Dataset
 
+from medkd_lib.data.dicom_times import clock, date, date_time
 from medkd_lib.data.problems import DataError, bad
 
 PHILIPS_CREATOR = "Philips PET Private Group"
@@ -72,7 +72,7 @@ class PETHeader:
                 found=f"{len(tracers)}", next_step="use images that are in SUV (Units GML) already",
             )  # fmt: skip
         tracer = tracers[0] if tracers else Dataset()
-        clock = _text(tracer, "RadiopharmaceuticalStartTime")
+        start = _text(tracer, "RadiopharmaceuticalStartTime")
         duration = _number(header, "ActualFrameDuration", where)
         private = _philips(header, where)
         corrected = header.get("CorrectedImage") or ()
@@ -84,8 +84,8 @@ class PETHeader:
             weight_kg=_number(header, "PatientWeight", where),
             dose_bq=_number(tracer, "RadionuclideTotalDose", where),
             half_life_s=_number(tracer, "RadionuclideHalfLife", where),
-            injected=_date_time(_text(tracer, "RadiopharmaceuticalStartDateTime"), where),
-            injected_clock=None if clock is None else _clock(clock, where).total_seconds(),
+            injected=date_time(_text(tracer, "RadiopharmaceuticalStartDateTime"), where),
+            injected_clock=None if start is None else clock(start, where).total_seconds(),
             series_start=_joined(header, "Series", where),
             acquired=_joined(header, "Acquisition", where),
             frame_s=None if duration is None else duration / 1000.0,
@@ -174,38 +174,8 @@ def _philips(header: Dataset, where: Path | str) -> tuple[float | None, float | 
     return found[0], found[1]
 
 
-def _clock(text: str, where: Path | str) -> timedelta:
-    """DICOM TM: HHMMSS.FFFFFF, the end may be left off; ACR-NEMA wrote colons."""
-    parts = re.fullmatch(r"(\d{2})(\d{2})?(\d{2})?(\.\d+)?", text.replace(":", ""))
-    if parts is None or int(parts[1]) > 23 or max(int(parts[2] or 0), int(parts[3] or 0)) > 59:
-        raise bad(
-            "bad_time", where, expected="a time HHMMSS.FFFFFF", found=text,
-            next_step="ask the source for the times; no SUV without them",
-        )  # fmt: skip
-    seconds = int(parts[3] or 0) + float(parts[4] or 0)
-    return timedelta(hours=int(parts[1]), minutes=int(parts[2] or 0), seconds=seconds)
-
-
-def _date(text: str, where: Path | str) -> datetime:
-    try:
-        return datetime.strptime(text.replace(".", ""), "%Y%m%d")
-    except ValueError as error:
-        raise bad(
-            "bad_time", where, expected="a date YYYYMMDD", found=text,
-            next_step="ask the source for the dates; no SUV without them",
-        ) from error  # fmt: skip
-
-
-def _date_time(text: str | None, where: Path | str) -> datetime | None:
-    """DICOM DT without its offset from UTC: every time of a study is local time."""
-    if text is None:
-        return None
-    local = re.sub(r"[+-]\d{4}$", "", text)
-    return _date(local[:8], where) + _clock(local[8:] or "00", where)
-
-
 def _joined(header: Dataset, event: str, where: Path | str) -> datetime | None:
-    date, clock = _text(header, f"{event}Date"), _text(header, f"{event}Time")
-    if date is None or clock is None:
+    day, time = _text(header, f"{event}Date"), _text(header, f"{event}Time")
+    if day is None or time is None:
         return None
-    return _date(date, where) + _clock(clock, where)
+    return date(day, where) + clock(time, where)

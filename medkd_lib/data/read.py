@@ -87,7 +87,7 @@ def _read_folder(
 
 
 def _require_unit(own: str | None, stated: str | None, modality: str, folder: Path) -> None:
-    """A DICOM header tells what its numbers are: no statement makes HU of an MR."""
+    """Refuse a statement that a DICOM header contradicts: nothing makes HU of an MR."""
     if stated is None or stated == own or (own is None and stated not in SCANNERS_OF):
         return
     raise bad(

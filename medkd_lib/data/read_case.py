@@ -60,25 +60,32 @@ def with_affines_mended(
         DataError: ``affine_cycle``, or ``missing_modality`` if the lender is not there.
     """
     mended: dict[str, Volume] = {}
+    return {role: _mended(role, volumes, mended, case, manifest, ()) for role in volumes}
 
-    def mend(role: str, borrowers: tuple[str, ...]) -> Volume:
-        if role in borrowers:
-            raise bad(
-                "affine_cycle", f"case {case.id} {role}", expected="an affine to begin with",
-                found=" ← ".join((*borrowers, role)),
-                next_step="correct the known issues: one of these must state its affine",
-            )  # fmt: skip
-        if role not in mended:
-            volume = volumes[role] if role in volumes else read_role(case, manifest, role)
-            for issue in case.repairs:
-                if issue.action == "fix_affine" and issue.role == role:
-                    lender = _lender(issue, case)
-                    lent = mend(lender, (*borrowers, role)) if lender else None
-                    volume = _with_affine(volume, issue, case, lent)
-            mended[role] = volume
-        return mended[role]
 
-    return {role: mend(role, ()) for role in volumes}
+def _mended(
+    role: str, read: dict[str, Volume], mended: dict[str, Volume], case: Case, manifest: Manifest,
+    borrowers: tuple[str, ...],
+) -> Volume:  # fmt: skip
+    """Return one role after its repairs, and keep it in ``mended`` for those who borrow from it."""
+    # No closure that calls itself: such a circle would keep the voxels until the next collection.
+    if role in borrowers:
+        raise bad(
+            "affine_cycle", f"case {case.id} {role}", expected="an affine to begin with",
+            found=" ← ".join((*borrowers, role)),
+            next_step="correct the known issues: one of these must state its affine",
+        )  # fmt: skip
+    if role not in mended:
+        volume = read[role] if role in read else read_role(case, manifest, role)
+        for issue in case.repairs:
+            if issue.action == "fix_affine" and issue.role == role:
+                lent = None
+                if lender := _lender(issue, case):
+                    way = (*borrowers, role)
+                    lent = _mended(lender, read, mended, case, manifest, way)
+                volume = _with_affine(volume, issue, case, lent)
+        mended[role] = volume
+    return mended[role]
 
 
 def _lender(issue: KnownIssue, case: Case) -> str | None:

@@ -120,7 +120,8 @@ class Recipe:
             )
         first = placed[self.images[0]]
         box = Box.middle(first.shape, self.shape)
-        image = torch.zeros((len(self.images), *box.shape), dtype=getattr(torch, self.dtype))
+        # numpy asks the system for zeroed pages; PyTorch would write every one of them.
+        image = torch.from_numpy(np.zeros((len(self.images), *box.shape), self.dtype))
         for channel, role in enumerate(self.images):
             _require_grid(role, placed[role], first)
             # Flips change no statistics, and the array as it was read is quicker to run through.
@@ -177,7 +178,7 @@ def _labels(array: NDArray[Any], box: Box, role: str) -> torch.Tensor:
             "many_labels", role, expected=f"label ids up to {HIGHEST_LABEL}", found=f"{highest}",
             next_step="remap the labels in the manifest",
         )  # fmt: skip
-    out = torch.zeros(box.shape, dtype=torch.uint8)
+    out = torch.from_numpy(np.zeros(box.shape, np.uint8))
     part = np.asarray(box.cut(array), np.uint8, order="K")
     paste(part, out[box.place(part.shape)])
     return out

@@ -23,8 +23,8 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import DSfloat
 
+from medkd_lib.atomic import build_folder
 from medkd_lib.phantom.dicom_header import image_header, pet_header, series_header
-from medkd_lib.phantom.twin_files import build_folder
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 INT16 = np.iinfo(np.int16)

@@ -9,16 +9,16 @@ from typing import Any
 
 
 def niivue(image: Path, mask: Path | None = None, *, height: int = 400) -> Any | None:
-    """Return an interactive NiiVue widget of a NIfTI file, or None where ipyniivue is missing.
+    """Return an interactive NiiVue widget of a file, or None where ipyniivue is missing.
 
     It shows the file itself, by the file's own affine: a second opinion on our display convention.
 
     Args:
-        image: ``.nii`` or ``.nii.gz``.
+        image: ``.nii`` or ``.nii.gz``; a folder (DICOM) gives None too.
         mask: drawn over it, half transparent.
         height: in pixels.
     """
-    if find_spec("ipyniivue") is None:
+    if find_spec("ipyniivue") is None or image.is_dir():
         return None
     volumes: list[dict[str, object]] = [{"path": str(image), "colormap": "gray"}]
     if mask is not None:

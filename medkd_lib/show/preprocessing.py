@@ -73,7 +73,8 @@ def fake_labels(
             axis.set_title(title)
             axis.set_axis_off()
             axis.grid(False)
-        present = [i for i in np.unique(mask).tolist() if i > 0 and i in names]
+        seen = np.unique(np.concatenate([m.ravel() for m in shown.values()]))
+        present = [i for i in seen.tolist() if i > 0 and i in names]
         if len(present) <= len(OUTLINES):
             handles = [
                 plt.Line2D([], [], marker="s", ls="", color=outlines[i - 1], label=names[i])

@@ -88,7 +88,7 @@ def draw(axis: Axes, panel: Panel) -> None:
     if p.pixels.ndim == 3:
         axis.imshow(p.pixels, aspect=p.aspect, interpolation="nearest")
     else:
-        low, high = panel.limits or _contrast(p.pixels)
+        low, high = panel.limits or _limits(p.pixels)
         axis.imshow(
             p.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=p.aspect,
             interpolation="nearest",
@@ -112,11 +112,14 @@ def draw(axis: Axes, panel: Panel) -> None:
         )
 
 
-def _contrast(pixels: NDArray[Any]) -> tuple[float, float]:
-    """Return the 0.5 and 99.5 percentile of what is a number, (0, 0) of nothing."""
+def _limits(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Return what becomes black and white: vessels and other few bright pixels set no scale."""
     finite = pixels[np.isfinite(pixels)].astype(np.float64)
-    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 0.0)
-    return float(low), float(high)
+    tissue = finite[finite != 0]
+    if not tissue.size:
+        return 0.0, 1.0
+    low, high = float(np.percentile(finite, 0.5)), float(np.percentile(tissue, 98))
+    return low, low + 1.1 * (high - low)
 
 
 def _outlines(axis: Axes, mask: NDArray[Any]) -> None:
@@ -129,14 +132,6 @@ def _outlines(axis: Axes, mask: NDArray[Any]) -> None:
         )  # fmt: skip
     # The padding is not part of the picture.
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def _limits(values: NDArray[Any]) -> tuple[float, float]:
-    """Return what becomes black and white: vessels and other few bright pixels set no scale."""
-    tissue = values[values != 0]
-    if not tissue.size:
-        return 0.0, 1.0
-    return float(np.percentile(values, 0.5)), 1.1 * float(np.percentile(tissue, 98))
 
 
 def _scale_bar(axis: Axes, shown: Picture) -> None:

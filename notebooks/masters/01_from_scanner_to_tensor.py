@@ -193,10 +193,9 @@ gallery.explore(
     [{"slice": s, "contrast": len(case.images)} for s in (0.35, place["axial"], 0.65)],
     name="viewer", alt="One axial slice of the case, low, through the lesion, and high.",
 )
-if case.images[first].name.endswith(".nii.gz"):  # with the package ipyniivue the next lines show the volume
-    in_three_dimensions = niivue(case.images[first], next(iter(case.annotations.values()), None))
-    if in_three_dimensions is not None:
-        display(in_three_dimensions)
+in_three_dimensions = niivue(case.images[first])  # None unless ipyniivue is installed
+if in_three_dimensions is not None:
+    display(in_three_dimensions)
 
 # %% [markdown]
 # ## Exercise 1 · Left or right?
@@ -523,9 +522,6 @@ def names_stay_whole_numbers(resize_mask, secret):
 
 # %%
 import torch.nn.functional as F
-from scipy.ndimage import binary_dilation
-
-from medkd_lib.show.preprocessing import fake_labels
 
 
 def nearest(mask: NDArray, shape: tuple[int, int]) -> NDArray:
@@ -538,6 +534,12 @@ if volume.unit != "HU":
     edge = lps.shape[0] // 30  # 8 of 240 pixels, 4 of 120
     cut = int((lps.array != 0).sum() - (lps.array[edge:-edge, edge:-edge] != 0).sum())
     print(f"voxels of tissue that the crop would cut off: {cut}")
+
+# %%
+from scipy.ndimage import binary_dilation
+
+from medkd_lib.show.preprocessing import fake_labels
+
 demo = lesion or patient["ct_mask"]
 flat = picture(demo, "axial", fullest(demo)).pixels.astype(np.int64)
 shape = tuple(int(n * 0.88) for n in flat.shape)
@@ -1057,7 +1059,7 @@ shutil.rmtree(out, ignore_errors=True)
 exported_rows = pick(rows["brats2023_gli"], 3, config.seed)
 unit_volumes = Volumes(glioma.manifest, glioma.cases, replace(recipe, intensity="unit"))
 export_slices(unit_volumes, exported_rows, out, dataset="gli_slices", names=dict(enumerate(TUMOUR_STATES)),
-              preview=("t1c", "t2w", "t2f"))
+              preview=("t1c", "t2w", "t2f"), synthetic=cohort_evidence == "phantom")
 exported = index(read_manifest(out / "gli_slices.yaml"), out)
 print(f"{len(exported.cases)} slices of {len({c.patient for c in exported.cases})} patients, "
       f"{sum(f.stat().st_size for f in out.rglob('*') if f.is_file()) / 1e6:.1f} MB, read back by our own index")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medkd_lib.data.check import check
 from medkd_lib.data.manifest import load_manifest
@@ -161,3 +162,76 @@ def test_the_documented_broken_cases_of_a_brain_twin_are_all_seen(tmp_path: Path
         # A shift by a few voxels shows only where the tumour touches the rim of the brain.
         assert told == [kinds[kind]] or (kind == "misregistered_seg" and told == []), (kind, told)
     assert len([p for p in problems if not any(case in p.where for case in planted)]) == 0
+
+
+def pictures(root: Path, mask: Any, **changes: Any) -> list[Problem]:
+    """Check one picture of 9 × 8 pixels with its mask."""
+    Image.fromarray(np.arange(72, dtype=np.uint8).reshape(8, 9)).save(root / "P1_image.png")
+    Image.fromarray(np.asarray(mask, np.uint8)).save(root / "P1_mask.png")
+    layout = {"images": {"image": "*_image.png"}, "annotations": {"seg": "*_mask.png"},
+              "case_regex": r"(?P<patient>P\d)_"} | changes  # fmt: skip
+    return check(manifest(layout), root)
+
+
+def test_masks_of_pictures_are_compared_with_labels_and_image(tmp_path: Path) -> None:
+    sound = np.arange(72).reshape(8, 9) % 4
+    assert pictures(tmp_path, sound) == []
+    assert found(pictures(tmp_path, np.where(sound == 3, 7, sound))) == [
+        ("unknown_label", "error", "P1_mask.png")]  # fmt: skip
+    (turned,) = pictures(tmp_path, sound.T)
+    assert turned.kind == "size_mismatch" and turned.found == "8 × 9"
+    assert turned.expected.startswith("9 × 8 pixels")
+    assert pictures(tmp_path, sound.T, grids=[["image"], ["seg"]]) == []
+
+
+def test_boxes_are_compared_with_picture_and_classes(tmp_path: Path) -> None:
+    Image.fromarray(np.arange(72, dtype=np.uint8).reshape(8, 9)).save(tmp_path / "P1.png")
+
+    def boxes(width: int, name: str) -> list[tuple[str, str, str]]:
+        (tmp_path / "P1.xml").write_text(
+            f"<a><size><width>{width}</width><height>8</height></size><object><name>{name}</name>"
+            "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></object></a>"
+        )
+        layout = {"images": {"image": "*.png"}, "annotations": {"boxes": "*.xml"},
+                  "case_regex": r"(?P<patient>P\d)"}  # fmt: skip
+        labels = {"kind": "boxes", "values": [{"id": 1, "name": "cell"}]}
+        return found(check(manifest(layout, labels=labels), tmp_path))
+
+    assert boxes(9, "cell") == []
+    assert boxes(9, "zebra") == [("unknown_label", "error", "P1.xml")]
+    assert sorted(boxes(100, "zebra")) == [
+        ("size_mismatch", "error", "P1.xml"), ("unknown_label", "error", "P1.xml")]  # fmt: skip
+
+
+def archive(root: Path, **images: Any) -> list[tuple[str, str]]:
+    splits = ("train", "val", "test")
+    labels: dict[str, Any] = {f"{s}_labels": np.zeros((2, 1), np.uint8) for s in splits}
+    np.savez(root / "x.npz", **labels, **images)
+    layout = {"kind": "npz", "images": {"image": "x.npz"}, "annotations": {}}
+    classes = {"kind": "classes", "values": [{"id": 0, "name": "n"}]}
+    return [(p.kind, p.severity) for p in check(manifest(layout, labels=classes), root)]
+
+
+def test_archives_without_images_or_with_fewer(tmp_path: Path) -> None:
+    two = {f"{s}_images": np.zeros((2, 8, 8), np.uint8) for s in ("train", "val", "test")}
+    assert archive(tmp_path, **two) == []
+    assert archive(tmp_path) == [("bad_archive", "error")]
+    one = {"val_images": np.zeros((1, 8, 8), np.uint8)}
+    assert archive(tmp_path, **(two | one)) == [("row_mismatch", "error")]
+
+
+def test_a_role_that_cannot_be_read_yet_is_told_once(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    (tmp_path / "P1" / "P1-t2.nii.gz").write_bytes(b"")
+    seg = {"glob": "*/*-seg.nii.gz", "unread": "nobody knows its axes"}
+    assert found(check(manifest({"annotations": {"seg": seg}}), tmp_path)) == [
+        ("empty_file", "error", "P1-t2.nii.gz"), ("unread", "error", "tiny seg")]  # fmt: skip
+
+
+def test_the_broken_lender_of_an_affine_is_told_once(tmp_path: Path) -> None:
+    write_case(tmp_path, "P0", 0)
+    (tmp_path / "P0" / "P0-t1.nii.gz").write_bytes(b"")
+    fix = {"cases": ["P0"], "what": "lost", "action": "fix_affine", "source": "here",
+           "role": "seg", "to": "copy:t1"}  # fmt: skip
+    assert found(check(manifest(known_issues=[fix]), tmp_path)) == [
+        ("empty_file", "error", "P0-t1.nii.gz")]  # fmt: skip

@@ -326,7 +326,7 @@ def test_a_single_slice_needs_its_thickness(tmp_path: Path) -> None:
     ],
 )
 def test_slices_far_apart_for_their_thickness(
-    tmp_path: Path, tags: dict[str, str], warned: bool
+    tmp_path: Path, tags: dict[str, Any], warned: bool
 ) -> None:
     found = kinds(series(tmp_path / "ct", **tags))
     assert found == ([("thickness_disagrees", "warning")] if warned else [])
@@ -342,7 +342,7 @@ def test_every_second_slice_gone_is_seen_by_thickness_and_number(tmp_path: Path)
 
 @pytest.mark.parametrize("keyword", ["ImagesInAcquisition", "NumberOfSlices"])
 def test_slices_cut_off_at_an_end_are_seen_where_a_tag_counts(tmp_path: Path, keyword: str) -> None:
-    folder = series(tmp_path / "ct", **{keyword: 6})
+    folder = series(tmp_path / "ct", edit=every(**{keyword: 6}))
     assert kinds(folder) == []
     next(folder.glob("*_5.dcm")).unlink()
     (problem,) = read_dicom(folder).problems

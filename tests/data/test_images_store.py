@@ -1,7 +1,9 @@
 """Pixels and the cache: modes, sizes, damage, several processes."""
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from medkd_lib.data.batches import SeededBatches, batches
 from medkd_lib.data.case import Case
 from medkd_lib.data.images import load_images
+from medkd_lib.data.problems import DataError
 from medkd_lib.data.store import TensorStore, key_of
 
 
@@ -123,3 +126,34 @@ def test_fewer_rows_than_a_batch_are_one_batch() -> None:
     assert sorted(next(loader)["x"].tolist()) == [0, 1, 2]
     with pytest.raises(ValueError, match="no cases"):
         SeededBatches(0, 8, seed=0)
+
+
+ARCHIVES: dict[str, tuple[Any, str, str]] = {
+    "no images": (None, "bad_archive", "train_images"),
+    "fewer images than labels": (np.zeros((1, 8, 8), np.uint8), "row_mismatch", "1 images"),
+    "volumes": (np.zeros((2, 8, 8, 8), np.uint8), "not_a_picture", r"\(2, 8, 8, 8\)"),
+    "floats": (np.zeros((2, 8, 8), np.float32), "sixteen_bit", "float32"),
+}
+
+
+@pytest.mark.parametrize("what", ARCHIVES)
+def test_archives_that_hold_no_pictures_are_refused(home: Path, tmp_path: Path, what: str) -> None:
+    images, kind, message = ARCHIVES[what]
+    path = tmp_path / "x.npz"
+    np.savez(path, **({} if images is None else {"train_images": images}))
+    rows = [replace(case(path), id=str(row), row=row) for row in range(2)]
+    with pytest.raises(DataError, match=message) as caught:
+        load_images(rows, 8)
+    assert caught.value.problem.kind == kind
+
+
+def test_cases_without_picture_or_label_are_named(home: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    whole = case(tmp_path / "a.png")
+    for broken, kind in (
+        (replace(whole, label=None), "no_label"),
+        (replace(whole, images={"ct": tmp_path}), "missing_modality"),
+    ):
+        with pytest.raises(DataError, match="case a") as caught:
+            load_images([broken], 8)
+        assert caught.value.problem.kind == kind

@@ -96,7 +96,7 @@ def test_exclude_and_warn(tiny: Path) -> None:
     listed = manifest(known_issues=[issue("exclude", ["P[01]"]), issue("warn", ["*"])])
     found = index(listed, tiny)
     assert ids(found.cases) == ["P2"]
-    assert found.notes == ["exclude (2 cases): made up", "warn (1 cases): made up"]
+    assert found.notes == ["exclude (2 cases: P0, P1): made up", "warn (1 cases): made up"]
     assert index(manifest(known_issues=[issue("warn", ["X*"])]), tiny).notes == []
 
 
@@ -227,3 +227,92 @@ def test_a_folder_without_anything_says_what_it_looked_for(tmp_path: Path) -> No
         index(manifest(), tmp_path)
     with pytest.raises(LayoutError, match="found none"):
         index(manifest(), tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "told"),
+    [
+        ("train/yes/A-s1", "train/yes/B-s1", "expected patient A, .* found patient B"),
+        ("train/yes/A-s1", "train/no/A-s1", "expected label 1, .* found label 0"),
+        ("train/yes/A-s1", "test/yes/A-s1", "expected split train, .* found split test"),
+    ],
+)
+def test_files_of_one_case_that_disagree_are_not_merged(
+    tmp_path: Path, image: str, mask: str, told: str
+) -> None:
+    layout = {
+        "images": {"t1": "*/*/*_t1.nii.gz"},
+        "annotations": {"seg": "*/*/*_seg.nii.gz"},
+        "case_regex": r"(?P<split>train|test)/(?P<label>yes|no)/(?P<patient>[AB])-(?P<case>s\d)",
+    }
+    classes = {"kind": "classes", "values": [{"id": 0, "name": "no"}, {"id": 1, "name": "yes"}]}
+    listed = manifest(layout, outcome=classes)
+    write(tmp_path / f"{image}_t1.nii.gz", brain(0))
+    write(tmp_path / f"{mask}_seg.nii.gz", lesion(0))
+    for role, array in (("t1", brain(1)), ("seg", lesion(1))):
+        write(tmp_path / f"train/no/B-s2_{role}.nii.gz", array)
+    with pytest.raises(LayoutError, match=told) as caught:
+        index(listed, tmp_path)
+    assert caught.value.problem.kind == "case_disagrees"
+    kept = index(listed, tmp_path, drop_broken=True)
+    assert ids(kept.cases) == ["s2"] and [p.kind for p in kept.problems] == ["case_disagrees"]
+
+
+def test_a_path_that_tells_no_label_contradicts_nothing(tmp_path: Path) -> None:
+    layout = {
+        "images": {"t1": "images/*/*.nii.gz"},
+        "annotations": {"seg": "masks/*.nii.gz"},
+        "case_regex": r"(?:images/(?P<label>yes|no)|masks)/(?P<patient>P\d)",
+    }
+    classes = {"kind": "classes", "values": [{"id": 0, "name": "no"}, {"id": 1, "name": "yes"}]}
+    write(tmp_path / "images" / "yes" / "P0.nii.gz", brain(0))
+    write(tmp_path / "masks" / "P0.nii.gz", lesion(0))
+    found = index(manifest(layout, outcome=classes), tmp_path)
+    assert [(c.label, sorted(c.files)) for c in found.cases] == [(1, ["seg", "t1"])]
+
+
+def test_notes_say_which_cases_changed(tiny: Path) -> None:
+    for role in ("t1", "t2"):
+        shutil.copy(tiny / "P0" / f"P0-{role}.nii.gz", tiny / "P2" / f"P2-{role}.nii.gz")
+    (tiny / "P1" / "P1-seg.nii.gz").rename(tiny / "P1" / "odd.nii.gz")
+    issues = [issue("dedupe", ["*"]), issue("rename", ["*"], role="seg", to="odd.nii.gz")]
+    assert index(manifest(known_issues=issues), tiny).notes == [
+        "dedupe (1 cases: P2): made up", "rename (1 cases: P1): made up"]  # fmt: skip
+    write_set(tiny.parent / "sound", 9)
+    sound = tiny.parent / "sound"
+    assert index(manifest(known_issues=issues), sound).notes == []
+    (note,) = index(manifest(known_issues=[issue("exclude", ["P[0-7]"])]), sound).notes
+    assert note == "exclude (8 cases: P0, P1, P2, P3, P4 and 3 more): made up"
+
+
+def test_case_rules_do_not_depend_on_the_system(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.path.normcase", str.lower)  # as on Windows
+    listed = manifest({"ignore": ["p1-*"]}, known_issues=[issue("exclude", ["p*"])])
+    assert ids(index(listed, tiny).cases) == ["P0", "P1", "P2"]
+
+
+@pytest.mark.parametrize(("cell", "label"), [("2", 3), ("0.5", 1), ("1", 2), ("3", None)])
+def test_a_grade_is_no_id_of_another_grade(tiny: Path, cell: str, label: int | None) -> None:
+    """Clinical dementia ratings 0, 0.5, 1, 2 have the ids 0 to 3; a rating 3 is none of them."""
+    (tiny / "labels.csv").write_text(f"id,mets\nP0,{cell}\nP1,0\nP2,0\n")
+    names = ("0", "0.5", "1", "2")
+    outcome = {"kind": "ordinal", "values": [{"id": i, "name": n} for i, n in enumerate(names)]}
+    stated = {"file": "labels.csv", "key": "id", "label": "mets"}
+    found = index(manifest({"table": stated}, outcome=outcome), tiny, drop_broken=True)
+    labels = {c.id: c.label for c in found.cases}
+    assert labels.get("P0") == label
+    assert [p.kind for p in found.problems] == ([] if label is not None else ["unknown_label"])
+
+
+def test_roles_that_cannot_be_read_yet_are_listed_and_say_so(tiny: Path) -> None:
+    seg = {"glob": "*/*-seg.nii.gz", "unread": "nobody knows its axes"}
+    listed = manifest({"annotations": {"seg": seg}})
+    found = index(listed, tiny)
+    assert ids(found.cases) == ["P0", "P1", "P2"] and "seg" in found.cases[0].files
+    assert found.notes == ["seg is listed, but cannot be read yet: nobody knows its axes"]
+    with pytest.raises(LayoutError, match=r"tiny seg: .* found nobody knows its axes") as caught:
+        read_case(found.cases[0], listed)
+    assert caught.value.problem.kind == "unread"
+    assert list(read_case(found.cases[0], listed, ["t1"])) == ["t1"]

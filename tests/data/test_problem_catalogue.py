@@ -1,12 +1,12 @@
 """The page of data problems and the code agree, and no kind is without a test."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
 
 from medkd_lib.fingerprint import PACKAGE
+from tests.data.expected_kinds import expected_kinds
 from tests.data.problem_kinds import problem_kinds
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-problems.md"
@@ -26,15 +26,10 @@ def rows() -> list[re.Match[str]]:
     return found
 
 
-def words_of_tests() -> set[str]:
-    """Every text constant in the tests of this folder, this page's own left out."""
-    words: set[str] = set()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name not in (Path(__file__).name, "problem_kinds.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    words.add(node.value)
-    return words
+def planting_files() -> list[Path]:
+    """The files that plant defects, those that read the code left out."""
+    own = (Path(__file__).name, "problem_kinds.py", "expected_kinds.py")
+    return [p for p in sorted(Path(__file__).parent.glob("*.py")) if p.name not in own]
 
 
 def test_every_kind_can_be_read_from_the_code() -> None:
@@ -50,7 +45,7 @@ def test_page_and_code_name_the_same_kinds_and_tell_the_same_end() -> None:
 
 
 def test_every_kind_is_planted_in_a_test() -> None:
-    severities, tested = problem_kinds().severities, words_of_tests()
+    severities, tested = problem_kinds().severities, expected_kinds(planting_files())
     assert sorted(set(severities) - tested) == []
     stopped_or_mended = {k for k, ends in severities.items() if ends & {"error", "repaired"}}
     assert len(stopped_or_mended & tested) >= ENOUGH
@@ -87,6 +82,46 @@ def test_the_reading_of_kinds_follows_helpers_loops_and_conditions(tmp_path: Pat
         "first": {"repaired"}, "second": {"repaired"}, "one": {"warning"}, "two": {"error"},
     }  # fmt: skip
     assert found.unread == []
+
+
+TESTS = '''
+"""word1"""
+WORDS = {"key": (lambda p: Image.new("word2"), "cell"), "head": [("row", 1)]}
+
+def refused(path, kind, message="word3"):
+    pass
+
+@pytest.mark.parametrize(("kind", "edit"), [("given", edit(word="word4")), ("also", None)])
+def test_it(tmp_path, kind):
+    (tmp_path / "word5").mkdir()
+    refused(tmp_path / "word6", "helped", "word7")
+    write(["word8"], {"word9": 1}, option="word10")
+    assert "word11" in str(error.value) and "member" in [p.kind for p in problems]
+    assert error.value.problem.kind == "equal" if cut else "word12"
+    assert error.value.problem.kind in {"one", "other"}
+    assert told == sorted(("every", part) for part in parts)
+    for wrong, name in (("looped", 1),):
+        pass
+    ds.ImageType = ["word13"]
+'''
+
+
+def test_a_word_that_merely_occurs_is_no_expectation(tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(TESTS, encoding="utf-8")
+    expected = {
+        "cell",
+        "given",
+        "also",
+        "helped",
+        "member",
+        "equal",
+        "one",
+        "other",
+        "looped",
+        "every",
+    }
+    assert expected_kinds([path]) == expected | {"key", "head", "row"}
 
 
 @pytest.mark.parametrize("kind", ["kinds[0]", "name", 'f"{a}_{b}"'])

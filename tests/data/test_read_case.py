@@ -1,5 +1,7 @@
 """Case → volumes: what the manifest says about grids and label ids is carried out and checked."""
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from medkd_lib.data.case import LayoutError
+from medkd_lib.data.grid import resampled
 from medkd_lib.data.index import index
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.problems import DataError
@@ -145,3 +148,62 @@ def test_an_affine_is_copied_from_a_mended_one(root: Path) -> None:
     fixes[1]["to"] = "copy:flair"
     with pytest.raises(DataError, match="'flair', whose affine seg shall take"):
         read(root, manifest(known_issues=fixes))
+
+
+def fix(role: str, to: str) -> dict[str, Any]:
+    return {"cases": ["*"], "what": "lost", "action": "fix_affine", "source": "here",
+            "role": role, "to": to}  # fmt: skip
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("roles", [["seg"], ["seg", "t1"], ["t2", "seg", "t1"]])
+def test_a_copied_affine_does_not_depend_on_company_or_order(
+    root: Path, roles: list[str], turned: bool
+) -> None:
+    wrong = AFFINE.copy()
+    wrong[:3, :3] *= 0.5
+    for role, array in (("t1", brain(0)), ("t2", brain(1)), ("seg", lesion(0))):
+        write(root / "P0" / f"P0-{role}.nii.gz", array, wrong)
+    fixes = [fix("t1", "spacing 1,1.25,2"), fix("t2", "copy:t1"), fix("seg", "copy:t2")]
+    volumes = read(root, manifest(known_issues=fixes[::-1] if turned else fixes), roles)
+    assert list(volumes) == roles
+    for volume in volumes.values():
+        np.testing.assert_allclose(volume.affine, AFFINE)
+
+
+def test_affines_copied_in_a_circle_are_refused(root: Path) -> None:
+    circle = manifest(known_issues=[fix("t1", "copy:seg"), fix("seg", "copy:t1")])
+    with pytest.raises(DataError, match="t1 ← seg ← t1") as caught:
+        read(root, circle)
+    assert caught.value.problem.kind == "affine_cycle"
+
+
+def test_new_ids_do_not_wrap_around(root: Path) -> None:
+    values = [*LABELS["values"], {"id": 300, "name": "far"}]
+    listed = manifest(labels=LABELS | {"values": values, "remap": {3: 300}})
+    mask = read(root, listed, ["seg"])["seg"].array
+    assert set(np.unique(mask)) == {0, 1, 2, 300}
+    # An old id that the stored type cannot hold is in no voxel.
+    listed = manifest(labels=LABELS | {"remap": {500: 3}})
+    write_seg(root, [0, 1, 2, 2])
+    assert set(np.unique(read(root, listed, ["seg"])["seg"].array)) == {0, 1, 2}
+
+
+def test_a_mask_that_resampling_would_wrap_is_refused() -> None:
+    big = np.full((4, 4, 4), 65537, np.int32)
+    volumes = {"i": Volume(np.ones((4, 4, 4)), np.eye(4)), "m": Volume(big, np.eye(4))}
+    with pytest.raises(DataError, match="m: expected label ids up to 65535, found 65537") as caught:
+        resampled(volumes, frozenset({"m"}), {}, spacing_mm=(1, 1, 1))
+    assert caught.value.problem.kind == "many_labels"
+
+
+def test_voxels_are_freed_at_once(root: Path) -> None:
+    gc.collect()
+    gc.disable()  # a circle of references would keep them until the next collection
+    try:
+        volumes = read(root, manifest(known_issues=[fix("seg", "copy:t1")]))
+        kept = [weakref.ref(volume) for volume in volumes.values()]
+        del volumes
+        assert [ref() for ref in kept] == [None, None, None]
+    finally:
+        gc.enable()

@@ -136,7 +136,7 @@ def test_four_sequences_of_one_head_become_channels(real_data: Path, tmp_path: P
     recipe = Recipe(roles, "lesion", shape=(160, 192, 160), intensity="unit")
     found = prepared(real_data, "openms_4ch", recipe, tmp_path)[0]
     assert found.image.shape == (4, 160, 192, 160) and found.mask is not None
-    assert "".join(nib.aff2axcodes(found.affine.numpy())) == "RAS"
+    assert "".join(nib.aff2axcodes(found.affine.numpy())) == "LPS"
     flair = found.image[0]
     assert flair[found.mask > 0].float().mean() > flair[flair > 0].float().mean()
 

@@ -220,11 +220,14 @@ def test_dull_pictures_are_drawn(pixels: NDArray[Any]) -> None:
     assert low < high
 
 
-def test_grey_limits_leave_out_the_extremes_unless_given() -> None:
-    ramp = np.arange(10_000.0).reshape(100, 100)
-    assert panels([Panel(flat(ramp))]).axes[0].images[0].get_clim() == pytest.approx(
-        (49.995, 9949.005))  # fmt: skip
-    given = panels([Panel(flat(ramp), limits=(-160, 240))])
+def test_grey_limits_come_from_the_tissue_unless_given() -> None:
+    image = np.zeros((100, 100))
+    image[:10] = 100  # a little tissue in much air
+    image[0, 0:5] = 5000  # and a vessel
+    assert panels([Panel(flat(image))]).axes[0].images[0].get_clim() == pytest.approx((0, 110))
+    hu = np.where(image > 0, 50.0, -1000.0)
+    assert panels([Panel(flat(hu))]).axes[0].images[0].get_clim() == pytest.approx((-1000, 155))
+    given = panels([Panel(flat(image), limits=(-160, 240))])
     assert given.axes[0].images[0].get_clim() == (-160, 240)
 
 

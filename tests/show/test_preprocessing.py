@@ -46,6 +46,8 @@ def test_grey_values_show_a_panel_per_stage_and_a_line_per_image() -> None:
     )
     assert [title(a) for a in figure.axes] == ["raw", "z-score"]
     assert legend(figure.axes[1]) == list(raw)
+    odd = grey_values(dict.fromkeys(("raw", "again", "and again"), raw))
+    assert legend(odd.axes[2]) == list(raw) and not odd.axes[3].axison
     lines = figure.axes[0].patches
     assert len(lines) == 6 and len({to_hex(p.get_edgecolor()) for p in lines}) == 6
     peaks = [np.asarray(p.get_path().vertices) for p in lines]
@@ -87,9 +89,9 @@ def test_label_maps_stand_side_by_side_in_the_colours_of_the_outlines() -> None:
             "#000000", *(c.lower() for c in OUTLINES[:3])]  # fmt: skip
     assert np.asarray(first.get_array()).shape == (14, 27), "cut out with a margin"
     (shown,) = figure.legends
-    assert [t.get_text() for t in shown.get_texts()] == ["core", "enhancing"]
+    assert [t.get_text() for t in shown.get_texts()] == ["core", "oedema", "enhancing"]
     handles = [h.get_color() for h in shown.legend_handles]  # type: ignore[union-attr]
-    assert handles == [OUTLINES[0], OUTLINES[2]]
+    assert handles == list(OUTLINES[:3]), "also the label that nobody drew"
 
 
 def test_many_labels_and_none_are_drawn_too() -> None:
