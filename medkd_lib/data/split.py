@@ -101,8 +101,11 @@ def _divide(
 ) -> dict[str, list[Case]]:
     """Deal 20 stratified patient folds out to the parts, nearest to the wanted shares."""
     unlabelled = [c.id for c in cases if c.label is None]
-    if unlabelled:
-        raise ValueError(f"a balanced split needs labels; none for {unlabelled[:3]}")
+    if 0 < len(unlabelled) < len(cases):
+        raise ValueError(
+            f"a balanced split needs labels for all cases or for none (a set with masks only); "
+            f"none for {unlabelled[:3]} ({len(unlabelled)} of {len(cases)})"
+        )
     patients = len({c.patient for c in cases})
     count = Counter(c.label for c in cases)
     folds = min(folds, patients, *count.values())
@@ -112,7 +115,7 @@ def _divide(
             f"{min(count.values())} images; make or get more patients"
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    labels = [c.label for c in cases]
+    labels = [0 if c.label is None else c.label for c in cases]
     groups = [c.patient for c in cases]
     pieces = [test for _, test in splitter.split(np.zeros(len(cases)), labels, groups)]
     edges = np.round(np.cumsum(list(fractions.values())) * folds).astype(int)
@@ -123,8 +126,9 @@ def _divide(
         divided[name] = [cases[i] for i in rows]
         if not divided[name]:
             raise ValueError(
-                f"part {name!r} ({fractions[name]:.0%}) would be empty with "
-                f"{patients} patients: make or get more patients"
+                f"part {name!r} ({fractions[name]:.0%}) would be empty: {patients} patients, the "
+                f"rarest class with {min(count.values())} images, come in {folds} folds; make or "
+                "get more patients"
             )
     return divided
 

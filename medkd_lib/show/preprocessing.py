@@ -181,8 +181,9 @@ def strip(values: Mapping[str, Sequence[float]], label: str, limits: tuple[float
                 ms=5,
                 alpha=0.7,
             )
-            axis.plot([np.mean(group)] * 2, [row - 0.32, row + 0.32], color=colour, lw=3)
-            axis.text(np.mean(group), row - 0.36, f"{np.mean(group):.2f}", ha="center", fontsize=10)
+            mean = float(np.mean(group))
+            axis.plot([mean] * 2, [row - 0.32, row + 0.32], color=colour, lw=3)
+            axis.text(mean, row - 0.36, f"{mean:.2f}", ha="center", fontsize=10)
         axis.set_yticks(range(len(values)), list(values))
         axis.invert_yaxis()
         axis.set_xlim(*limits)

@@ -48,7 +48,10 @@ def test_a_good_run_has_everything(ended: dict[str, Outcome]) -> None:
     caller = outcome.folder.parents[2]
     assert outcome.folder.parent.parent == caller / "runs"
     assert (outcome.folder / "stdout.log").read_text("utf-8") == f"cwd {caller}\n"
-    assert (outcome.folder / "stderr.log").read_text("utf-8") == "warned\n"
+    # jupyter_client interrupts a kernel before it asks it to end: a busy machine may log that.
+    interrupted = "[IPKernelApp] ERROR | KeyboardInterrupt caught in kernel.\n"
+    errors = (outcome.folder / "stderr.log").read_text("utf-8")
+    assert errors.replace(interrupted, "") == "warned\n"
     assert json.loads((outcome.folder / "params.json").read_text())["given"] == []
     executed = json.loads((outcome.folder / "executed.ipynb").read_text("utf-8"))
     assert executed["cells"][2]["outputs"][0]["text"] == [f"cwd {caller}\n"]

@@ -203,3 +203,12 @@ def test_sets_that_share_patients_are_not_divided_together() -> None:
         split_by_patient(both, FRACTIONS, seed=0)
     apart = [dataclasses.replace(c, dataset=c.dataset.replace("2021", "2023_men")) for c in both]
     split_by_patient(apart, FRACTIONS, seed=0)
+
+
+def test_a_set_with_masks_only_is_divided_by_patient_alone() -> None:
+    plain = [dataclasses.replace(c, label=None, split=None) for c in cases(40)]
+    split = split_by_patient(plain, FRACTIONS, seed=1)
+    assert sum(len(ids) for ids in split.parts.values()) == len(plain)
+    half = [dataclasses.replace(c, label=None) if i % 2 else c for i, c in enumerate(cases(40))]
+    with pytest.raises(ValueError, match="for all cases or for none"):
+        split_by_patient(half, FRACTIONS, seed=1)

@@ -40,7 +40,8 @@ def sampled(array: NDArray[Any], affine: NDArray[np.float64], points: NDArray[np
     """Value of an image at world points by scipy, and which points lie within its voxel centres."""
     inverse = np.linalg.inv(affine)
     index = inverse[:3, :3] @ points.reshape(3, -1) + inverse[:3, 3:]
-    inside = ((index >= -1e-6) & (index <= np.array(array.shape)[:, None] - 1 + 1e-6)).all(axis=0)
+    within = (index >= -1e-6) & (index <= np.array(array.shape)[:, None] - 1 + 1e-6)
+    inside: Any = within.all(axis=0)
     values = map_coordinates(array.astype(float), index, order=order, mode="nearest")
     return values.reshape(points.shape[1:]), inside.reshape(points.shape[1:])
 

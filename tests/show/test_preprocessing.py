@@ -82,7 +82,7 @@ def test_label_maps_stand_side_by_side_in_the_colours_of_the_outlines() -> None:
     figure = fake_labels(drawn, {"rounded": wrong}, {1: "core", 2: "oedema", 3: "enhancing"})
     assert [title(a) for a in figure.axes] == ["as drawn", "rounded"]
     first, second = (a.images[0] for a in figure.axes)
-    assert set(np.unique(first.get_array())) == {0, 1, 3}
+    assert set(np.unique(np.asarray(first.get_array()))) == {0, 1, 3}
     assert (np.asarray(second.get_array()) == 2).sum() == 20
     for image in (first, second):
         assert [shade(image, n) for n in range(4)] == [
@@ -153,7 +153,9 @@ def test_each_run_is_a_dot_beside_its_mean_over_the_line_of_chance() -> None:
         assert np.allclose([d[1] for d in dots], [[0.9, 0.92, 0.94], [0.3, 0.32, 0.34]])
         assert [round(d[0].mean()) for d in dots] == [0, 1] and np.ptp(dots[0][0]) > 0.1
         means = [line for line in axis.lines if line.get_linewidth() == 3]
-        assert np.allclose([line.get_ydata() for line in means], [[0.92] * 2, [0.32] * 2])
+        assert np.allclose(
+            [np.asarray(line.get_ydata(), float) for line in means], [[0.92] * 2, [0.32] * 2]
+        )
         assert [t.get_text() for t in axis.texts] == ["0.92", "0.32", "always the larger class"]
         (dashed,) = [line for line in axis.lines if line.get_linestyle() == "--"]
         assert np.allclose(dashed.get_ydata(), chance)
