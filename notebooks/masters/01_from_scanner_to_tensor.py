@@ -1099,13 +1099,18 @@ table(ledger)
 # %% tags=["result"]
 from medkd_lib.course.lesson import finish
 from medkd_lib.course.result import Headline, Metric
+from medkd_lib.evaluate.intervals import patient_bootstrap, t_interval
 
 print(score.summary())
 means = runs.groupby(["labels", "split"]).accuracy.agg(list)
 metrics = [Metric(name="accuracy", value=float(np.mean(v)), arm=f"{labels}, {split} split", n=len(set(who)),
-                  seed=config.seed, dataset="brats2023", evidence=cohort_evidence) for (labels, split), v in means.items()]
+                  seed=config.seed, dataset="brats2023", evidence=cohort_evidence, interval=t_interval(v),
+                  interval_kind="95 % t over divisions of the same patients") for (labels, split), v in means.items()]
+sarcoma_patients = [c.patient for c in sarcomas.index.cases]
 metrics += [Metric(name="dice_without_pixels", value=float(np.mean(v)), arm=arm, n=len(v), seed=config.seed,
-                   dataset="sts_petctmr", evidence=sarcomas.evidence) for arm, v in {"crop": blind, "disc": disc, "window": windowed}.items()]
+                   dataset="sts_petctmr", evidence=sarcomas.evidence, interval=patient_bootstrap(np.array(v), sarcoma_patients),
+                   interval_kind="95 % bootstrap over patients")
+            for arm, v in {"crop": blind, "disc": disc, "window": windowed}.items()]
 coin = {split: np.mean(means["a coin per patient", split]) for split in ("slice", "patient")}
 finish("01_from_scanner_to_tensor", title="From scanner to tensor", config=config, metrics=metrics, gallery=gallery,
        score=score, ledger=ledger, headline=Headline(metric="accuracy", text=(
