@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from PIL import Image
 
 from medkd_lib.atomic import build_folder
 from medkd_lib.data.export_manifest import derived_manifest
+from medkd_lib.data.file_digest import digest
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.slices import SliceRow
@@ -98,7 +98,7 @@ def export_slices(
             folder / "files.csv",
             ("path", "bytes", "sha256"),
             (
-                (p.relative_to(folder).as_posix(), p.stat().st_size, _sha256(p))
+                (p.relative_to(folder).as_posix(), p.stat().st_size, digest(p))
                 for p in files
             ),
         )  # fmt: skip
@@ -191,7 +191,3 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterator[tuple[object, 
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

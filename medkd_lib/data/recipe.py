@@ -10,12 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from medkd_lib.data.grid import Box, paste, resampled, tissue_box
-from medkd_lib.data.intensity import Intensity, Scale, Window, fit_scale, unit_range
+from medkd_lib.data.intensity import Intensity, Scale, Window, fit_scale
 from medkd_lib.data.problems import bad
 from medkd_lib.data.units import AIR_HU
 from medkd_lib.data.volume import Volume, describe_grid
-
-__all__ = ["Intensity", "Recipe", "Window", "unit_range"]
 
 # MONAI's grid sampling and a network's input both know no labels beyond a byte.
 HIGHEST_LABEL = 255

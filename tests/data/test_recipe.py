@@ -16,8 +16,9 @@ from monai.transforms.spatial.dictionary import Orientationd, Spacingd
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from medkd_lib.data.intensity import unit_range
 from medkd_lib.data.problems import DataError
-from medkd_lib.data.recipe import Recipe, unit_range
+from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.volume import Volume
 
 from .tiny import AFFINE, SHAPE, brain, lesion
