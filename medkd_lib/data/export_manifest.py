@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.manifest_layout import KnownIssue, LabelTable, Layout, Role
@@ -120,5 +120,5 @@ def _remarks(source: Manifest, rows: Sequence[SliceRow]) -> list[KnownIssue]:
             source=f"{source.id}: {issue.source}",
         )
         for issue in source.known_issues
-        if any(fnmatch(i, pattern) for i in ids for pattern in issue.cases)
+        if any(fnmatchcase(i, pattern) for i in ids for pattern in issue.cases)
     ]
