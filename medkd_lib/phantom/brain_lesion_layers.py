@@ -90,10 +90,13 @@ def _lesion_layers(
 
     def level(field: FloatArray, target_ml: float, room: FloatArray) -> float:
         """Threshold below which the room in ``field`` adds up to the target."""
-        order = np.argsort(field, axis=None)
-        volume = np.cumsum(room.reshape(-1)[order], dtype=np.float64) * grid.voxel_ml
+        # voxels without room add nothing: sorting the others alone gives the same threshold
+        free = room.reshape(-1) > 0
+        values, rooms = field.reshape(-1)[free], room.reshape(-1)[free]
+        order = np.argsort(values)
+        volume = np.cumsum(rooms[order], dtype=np.float64) * grid.voxel_ml
         at = min(int(np.searchsorted(volume, target_ml)), len(order) - 1)
-        return float(field.reshape(-1)[order[at]])
+        return float(values[order[at]])
 
     def mass_level(target_ml: float) -> float:
         if target_ml / grid.voxel_ml < 60.0 and lesion.kind == "metastasis":
