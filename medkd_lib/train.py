@@ -179,7 +179,7 @@ def predict(network: nn.Module, images: Tensor, batch_size: int = 128) -> Tensor
     """Return the logits of all images, in eval mode, on the CPU."""
     device = next(network.parameters()).device
     network.eval()
-    chunks = [network(chunk.to(device)).float().cpu() for chunk in images.split(batch_size)]
+    chunks = [network(c.to(device).float()).float().cpu() for c in images.split(batch_size)]
     return torch.cat(chunks)
 
 

@@ -14,22 +14,24 @@ class TensorDictDataset(Dataset[Batch]):
 
     Args:
         tensors: name → tensor with cases along the first axis.
+        rows: which cases, in which multiplicity (see `balanced`); None: each once.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], rows: Tensor | None = None) -> None:
         lengths = {name: len(t) for name, t in tensors.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"tensors of unequal length: {lengths}")
         self.tensors = dict(tensors)
+        self.rows = torch.arange(next(iter(lengths.values()))) if rows is None else rows
 
     def __len__(self) -> int:
-        return len(next(iter(self.tensors.values())))
+        return len(self.rows)
 
     def __getitem__(self, row: int) -> Batch:
-        return {name: t[row] for name, t in self.tensors.items()}
+        return {name: t[self.rows[row]] for name, t in self.tensors.items()}
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(rows)
+        chosen = self.rows[torch.as_tensor(rows)]
         return {name: t[chosen] for name, t in self.tensors.items()}
 
 
@@ -62,11 +64,34 @@ class SeededBatches(Sampler[list[int]]):
                 step += 1
 
 
+def balanced(labels: Tensor) -> Tensor:
+    """Return row numbers in which every class is as frequent as the most frequent one.
+
+    Rows of rarer classes come several times (the first ones of a class once more than its last
+    ones where the numbers do not divide). For training only: a balanced test set is another
+    population.
+
+    Args:
+        labels: ``(N,)`` int64.
+    """
+    most = int(labels.bincount().max())
+    rows = [(labels == label).nonzero().flatten() for label in labels.unique()]
+    return torch.cat([r.repeat(-(-most // len(r)))[:most] for r in rows])
+
+
 def batches(
-    tensors: Mapping[str, Tensor], batch_size: int, seed: int, *, start: int = 0
+    tensors: Mapping[str, Tensor],
+    batch_size: int,
+    seed: int,
+    *,
+    start: int = 0,
+    rows: Tensor | None = None,
 ) -> DataLoader[Batch]:
-    """Return an endless loader over in-memory tensors, beginning at step ``start``."""
-    data = TensorDictDataset(tensors)
+    """Return an endless loader over in-memory tensors, beginning at step ``start``.
+
+    ``rows`` chooses cases, some perhaps several times in an epoch (see `balanced`).
+    """
+    data = TensorDictDataset(tensors, rows)
     sampler = SeededBatches(len(data), batch_size, seed, start)
     return DataLoader(
         data,

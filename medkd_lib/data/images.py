@@ -1,4 +1,4 @@
-"""Cases → one uint8 tensor of images and one of labels, cached by content."""
+"""Labelled images in memory; pictures → one uint8 tensor and one of labels, cached by content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,23 +23,36 @@ from medkd_lib.fingerprint import code_hash
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images in memory with their labels and patients, in the order of the cases.
+    """Images in memory with their labels, patients and names, in the order of the cases.
 
     Shapes:
-        images: ``(N, channels, size, size)`` uint8, grey values as stored (0…255).
+        images: ``(N, channels, H, W)``: uint8 grey values as stored (0…255), or float16 already
+            normalised (slices of volumes).
         labels: ``(N,)`` int64.
+        masks: ``(N, H, W)`` uint8 label ids, or None where nobody drew any.
     """
 
     images: Tensor
     labels: Tensor
     patients: tuple[str, ...]
+    ids: tuple[str, ...]
     fingerprint: str
+    masks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def inputs(self) -> Tensor:
+        """Return what a network is given: films scaled to [-1, 1], normalised slices as they are.
+
+        Slices stay in half precision; whoever cuts a batch out of them makes it float32.
+        """
+        return self.images if self.images.is_floating_point() else self.floats()
+
     def floats(self) -> Tensor:
-        """Return the images as float32 scaled to [-1, 1]."""
+        """Return the images as float32, films scaled to [-1, 1]."""
+        if self.images.is_floating_point():
+            return self.images.float()
         return self.images.float().div_(127.5).sub_(1.0)
 
     def rows(self, rows: Sequence[int] | Tensor) -> "ImageSet":
@@ -49,7 +62,9 @@ class ImageSet:
             self.images[chosen],
             self.labels[chosen],
             tuple(self.patients[i] for i in chosen.tolist()),
+            tuple(self.ids[i] for i in chosen.tolist()),
             key_of(of=self.fingerprint, rows=chosen.tolist()),
+            None if self.masks is None else self.masks[chosen],
         )
 
 
@@ -82,7 +97,13 @@ def load_images(cases: Sequence[Case], image_size: int, *, channels: int = 1) ->
     )
     labels = torch.tensor([c.label for c in cases], dtype=torch.long)
     fingerprint = key_of(images=key, labels=labels.tolist())
-    return ImageSet(entry.tensors["images"], labels, tuple(c.patient for c in cases), fingerprint)
+    return ImageSet(
+        entry.tensors["images"],
+        labels,
+        tuple(c.patient for c in cases),
+        tuple(c.id for c in cases),
+        fingerprint,
+    )
 
 
 def _require_pictures(cases: Sequence[Case]) -> None:

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medkd_lib.data.case import Case
+from medkd_lib.data.images import ImageSet
+from medkd_lib.data.store import key_of
 from medkd_lib.data.volumes import Prepared, Volumes
 
 # Names of the ids that `tumour_state` gives.
 TUMOUR_STATES = ("none", "oedema only", "core, nothing enhances", "enhancing")
+# Names of the ids that `tumour_level` gives.
+TUMOUR_LEVELS = ("none", "oedema only", "core")
 
 Rule = Callable[[NDArray[np.uint8], float], int | None]
 
@@ -69,6 +73,23 @@ def tumour_state(mask: NDArray[np.uint8], pixel_mm2: float, least_mm2: float = 5
         if area > 0:
             return None
     return 0
+
+
+def tumour_level(mask: NDArray[np.uint8], pixel_mm2: float) -> int | None:
+    """Return how far a slice has got (id in `TUMOUR_LEVELS`), or None in the grey zone.
+
+    The two states with a core are one level: on the glioma twins fewer than one slice in a hundred
+    shows a core that does not enhance, too few to learn and far too few to measure. The levels are
+    nested as BraTS's regions are: whole tumour, tumour core.
+    """
+    state = tumour_state(mask, pixel_mm2)
+    return None if state is None else min(state, 2)
+
+
+def tumour_present(mask: NDArray[np.uint8], pixel_mm2: float) -> int | None:
+    """Return 1 for a slice with tumour, 0 for one without, None in the grey zone."""
+    state = tumour_state(mask, pixel_mm2)
+    return None if state is None else min(state, 1)
 
 
 def label_slices(
@@ -130,6 +151,20 @@ def load_slices(volumes: Volumes, rows: Sequence[SliceRow]) -> SliceSet:
         torch.stack([m for m in masks if m is not None]),
         torch.tensor([r.label for r in rows]),
         tuple(rows),
+    )
+
+
+def slice_images(volumes: Volumes, rows: Sequence[SliceRow]) -> ImageSet:
+    """Return the rows as labelled images in half precision; each is named ``case/kNNN``."""
+    loaded = load_slices(volumes, rows)
+    files = {number: volumes.key(volumes.cases[number]) for number in {r.row for r in rows}}
+    return ImageSet(
+        loaded.images.half(),
+        loaded.labels,
+        loaded.patients,
+        tuple(f"{r.case.id}/k{r.k:03d}" for r in rows),
+        key_of(slices=[(files[r.row], r.k, r.label) for r in rows]),
+        loaded.masks,
     )
 
 

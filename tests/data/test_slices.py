@@ -13,7 +13,15 @@ from medkd_lib.data.index import index
 from medkd_lib.data.manifest import Manifest, load_manifest
 from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.side import lesion_side
-from medkd_lib.data.slices import label_slices, load_slices, pick, tumour_state
+from medkd_lib.data.slices import (
+    label_slices,
+    load_slices,
+    pick,
+    slice_images,
+    tumour_level,
+    tumour_present,
+    tumour_state,
+)
 from medkd_lib.data.store import TensorStore
 from medkd_lib.data.volume import Volume
 from medkd_lib.data.volumes import Volumes
@@ -153,3 +161,32 @@ def test_the_side_is_the_patients_whatever_the_axes() -> None:
         assert lesion_side(turned.array, whole.array, turned.affine) == "right"
     with pytest.raises(ValueError, match="0 lesion"):
         lesion_side(np.zeros_like(brain), brain, ras)
+
+
+def test_levels_are_nested_and_keep_the_grey_zone() -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    assert tumour_level(mask, 1.0) == tumour_present(mask, 1.0) == 0
+    mask[:10, :10] = 2
+    assert (tumour_level(mask, 1.0), tumour_present(mask, 1.0)) == (1, 1)
+    for core in (1, 3):
+        mask[:5, :10] = core
+        assert (tumour_level(mask, 1.0), tumour_present(mask, 1.0)) == (2, 1)
+    mask[:5, :10] = 2
+    mask[0, 0] = 3
+    assert tumour_level(mask, 1.0) is None and tumour_present(mask, 1.0) is None
+
+
+def test_slices_as_labelled_images(volumes: Volumes) -> None:
+    rows = label_slices(volumes)
+    images = slice_images(volumes, rows)
+    assert images.images.dtype == torch.float16 and images.inputs() is images.images
+    assert images.ids[0] == f"{rows[0].case.id}/k{rows[0].k:03d}" and len(set(images.ids)) == len(
+        rows
+    )
+    assert images.labels.tolist() == [r.label for r in rows]
+    assert images.masks is not None and images.masks.shape == (len(rows), 10, 12)
+    few = images.rows([2, 0])
+    assert few.ids == (images.ids[2], images.ids[0])
+    assert few.masks is not None and torch.equal(few.masks[1], images.masks[0])
+    assert few.fingerprint != images.fingerprint
+    assert slice_images(volumes, rows[:-1]).fingerprint != images.fingerprint
