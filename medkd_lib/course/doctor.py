@@ -21,6 +21,7 @@ ENOUGH_DISK_GB = 5.0
 EXTRAS = {
     "otter-grader": ("grading notebooks", "pip install 'medkd[grade]'"),
     "torchdistill": ("comparing losses with another library", "pip install 'medkd[test]'"),
+    "onnxruntime": ("exporting a student to ONNX", "pip install 'medkd[onnx]'"),
     "snakemake": ("running grids on a cluster", "pip install snakemake"),
 }
 
