@@ -42,6 +42,35 @@ def accuracy(p: Predictions) -> float:
     return float(p.correct.mean())
 
 
+def balanced_accuracy(p: Predictions) -> float:
+    r"""Return the mean recall over the classes that the labels hold.
+
+    $$\frac1{|K|}\sum_{k\in K}\frac{\mathrm{TP}_k}{\mathrm{TP}_k+\mathrm{FN}_k}$$
+
+    A class counts as much as another, however rare: always answering the commonest of C classes
+    gives 1/C. A class without a case has no recall and is left out.
+    """
+    return float(np.mean([p.correct[p.labels == k].mean() for k in np.unique(p.labels)]))
+
+
+def macro_f1(p: Predictions) -> float:
+    r"""Return the mean F1 over the classes that labels or answers hold.
+
+    $$\frac1{|K|}\sum_{k\in K}
+    \frac{2\,\mathrm{TP}_k}{2\,\mathrm{TP}_k+\mathrm{FP}_k+\mathrm{FN}_k}$$
+
+    A class that is answered and never true counts, with 0. It is the mean of F1, not the F1 of
+    mean precision and mean recall, which some papers call by the same name.
+    """
+    answers = p.probabilities.argmax(1)
+    of_class = [
+        # 2 TP / ((TP + FN) + (TP + FP))
+        2 * ((answers == k) & p.correct).sum() / ((p.labels == k).sum() + (answers == k).sum())
+        for k in np.union1d(p.labels, answers)
+    ]
+    return float(np.mean(of_class))
+
+
 def auc_macro(p: Predictions) -> float:
     """Return the one-against-rest area under the ROC curve, averaged over classes."""
     if p.probabilities.shape[1] == 2:
@@ -95,4 +124,6 @@ def measures(p: Predictions) -> dict[str, float]:
         "auc_macro": auc_macro(p),
         "nll": negative_log_likelihood(p),
         "ece": expected_calibration_error(p),
+        "balanced_accuracy": balanced_accuracy(p),
+        "macro_f1": macro_f1(p),
     }

@@ -110,6 +110,16 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
+def class_weights(labels: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float64]:
+    r"""Return the weight of each case that turns accuracy into balanced accuracy.
+
+    $$w_i = \frac{N}{C\,n_{y_i}},\qquad \frac1N\sum_i w_i\,[\hat y_i = y_i]
+    = \frac1C\sum_c \mathrm{recall}_c$$
+    """
+    _, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.asarray(len(labels) / (len(count) * count[place]), np.float64)
+
+
 def t_interval(values: Sequence[float]) -> Interval:
     """Return the 95 % t-interval of the mean over seeds (the value itself if there is one)."""
     v = np.asarray(values, float)

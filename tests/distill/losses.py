@@ -1,0 +1,254 @@
+"""The table of all losses of the library: what each is called with, and what it promises.
+
+A new loss of `medkd_lib/distill/` is one more line in `LOSSES`; `test_contract.py` then holds it to
+every property, and its row appears in the printed table. Only `adversarial.py` is not here: its
+losses judge a discriminator's answers and have no student and teacher to be equal.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from medkd_lib.distill.attention import attention_transfer
+from medkd_lib.distill.contrast import crd_in_batch
+from medkd_lib.distill.hints import hint_loss
+from medkd_lib.distill.logits import dkd, hinton_kd
+from medkd_lib.distill.ofa import ofa
+from medkd_lib.distill.partial_cross_attention import partial_cross_attention_loss
+from medkd_lib.distill.relations import rkd, rkd_angle, rkd_distance
+from medkd_lib.distill.tokens import token_loss
+
+LABELS = torch.tensor([0, 3, 1, 2, 2, 4])
+BALANCED = torch.tensor([0, 1, 2, 0, 1, 2])
+Pair = tuple[Tensor, Tensor]
+
+
+def random(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The shape that student and teacher share in these tests, and what counts as large."""
+
+    shape: tuple[int, ...]
+    large: Callable[[Tensor, Tensor], Pair]
+
+
+LOGITS = Family((6, 5), lambda s, t: (1e4 * s.sign(), -1e4 * s.sign()))
+MAPS = Family((6, 3, 4, 3), lambda s, t: (1e3 * s, 1e3 * t))
+EMBEDDINGS = Family((6, 8), lambda s, t: (1e3 * s, 1e3 * t))
+TOKENS = Family((6, 4, 8), lambda s, t: (1e3 * s, 1e3 * t))
+HEADS = Family((6, 2, 3, 4), lambda s, t: (1e3 * s, 1e3 * t))
+
+
+def _per_image(x: Tensor, low: float, high: float) -> Tensor:
+    """One number per image, evenly spaced."""
+    return torch.linspace(low, high, len(x), dtype=x.dtype).view(-1, *[1] * (x.ndim - 1))
+
+
+def _rotation(x: Tensor, seed: int) -> Tensor:
+    return x @ torch.linalg.qr(random((x.shape[1], x.shape[1]), seed))[0]
+
+
+def _positions(x: Tensor) -> Tensor:
+    return x.flatten(2).roll(5, dims=2).view_as(x)
+
+
+# Changes of (student, teacher) that leave a value as it is, by the words of the printed table.
+CHANGES: Mapping[str, Callable[[Tensor, Tensor], Pair]] = {
+    "shift of an image's logits": lambda s, t: (
+        s + _per_image(s, -3, 5),
+        t + _per_image(t, 4, -1),
+    ),
+    "scale of an image's map": lambda s, t: (
+        s * _per_image(s, 0.1, 9),
+        t * _per_image(t, 7, 0.2),
+    ),
+    "sign of activations": lambda s, t: (-s, t),
+    "channel order of either map": lambda s, t: (s.roll(1, 1), t.roll(2, 1)),
+    "channel order of both": lambda s, t: (s.roll(1, 1), t.roll(1, 1)),
+    "order of positions": lambda s, t: (_positions(s), _positions(t)),
+    "order of tokens": lambda s, t: (s.roll(1, -2), t.roll(1, -2)),
+    "joint shift": lambda s, t: (s + 3, t + 3),
+    "rotation of either space": lambda s, t: (_rotation(s, 7), _rotation(t, 8)),
+    "rotation of both": lambda s, t: (_rotation(s, 7), _rotation(t, 7)),
+    "shift of either space": lambda s, t: (s + 2, t - 5),
+    "scale of either space": lambda s, t: (0.03 * s, 40 * t),
+    "length of an embedding": lambda s, t: (
+        s * _per_image(s, 0.1, 9),
+        t * _per_image(t, 7, 0.2),
+    ),
+    "exchange of the two": lambda s, t: (t, s),
+}
+
+
+@dataclass(frozen=True)
+class Least:
+    """Where the loss is least, and its value there, as the definition says it."""
+
+    student: Tensor
+    teacher: Tensor
+    value: float
+
+
+def equality(teacher: Tensor) -> Least:
+    return Least(teacher, teacher, 0.0)
+
+
+def simplex(teacher: Tensor, labels: Tensor) -> Least:
+    """InfoNCE: student and teacher the same regular simplex, one corner per class."""
+    classes = int(labels.max()) + 1
+    corners = (torch.eye(classes, dtype=teacher.dtype) - 1 / classes)[labels]
+    negatives = len(labels) - len(labels) // classes
+    value = math.log1p(negatives * math.exp(-classes / ((classes - 1) * 0.07)))
+    return Least(corners, corners, value)
+
+
+def enhanced(teacher: Tensor) -> Least:
+    """OFA: the student's distribution is w / W, and the value the mean of W times its entropy."""
+    m = F.one_hot(LABELS, teacher.shape[1])
+    w = (teacher.softmax(1) + m) ** 1.5 - m
+    value = -(w * (w / w.sum(1, keepdim=True)).log()).sum(1).mean()
+    return Least(w.log(), teacher, float(value))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One row: the call, and what the definition promises of it.
+
+    Args:
+        call: student, teacher, labels → scalar.
+        family: shapes and large inputs.
+        oracle: file and test that compare it with another library or a closed form.
+        against: that library or form, in a word.
+        unchanged_by: names in `CHANGES`.
+        relational: a value of the batch as a whole, not a mean over images.
+        least: where it is least; ``least_where`` says it in words.
+    """
+
+    call: Callable[[Tensor, Tensor, Tensor], Tensor]
+    family: Family
+    oracle: str
+    against: str
+    unchanged_by: tuple[str, ...]
+    relational: bool = False
+    least: Callable[[Tensor], Least] = equality
+    least_where: str = "0 at student = teacher"
+    labels: Tensor = LABELS
+
+
+SHIFT = ("shift of an image's logits",)
+SIMILARITY = ("rotation of either space", "shift of either space", "scale of either space")
+TURNED = ("rotation of both", "length of an embedding", "exchange of the two")
+LOOK = ("scale of an image's map", "sign of activations", "channel order of either map")
+
+# One line (or block) per loss; a further loss of `distill/` goes here.
+LOSSES: Mapping[str, Loss] = {
+    "hinton_kd": Loss(
+        lambda s, t, y: hinton_kd(s, t, 3.0),
+        LOGITS,
+        "test_logits.py::test_torchdistill_agrees",
+        "torchdistill",
+        SHIFT,
+    ),
+    "dkd": Loss(
+        lambda s, t, y: dkd(s, t, y, 3.0),
+        LOGITS,
+        "test_logits.py::test_dkd_equals_its_definition",
+        "definition",
+        SHIFT,
+    ),
+    "ofa": Loss(
+        ofa,
+        LOGITS,
+        "test_ofa.py::test_probabilities_as_the_formula_prints_them",
+        "definition",
+        SHIFT,
+        least=enhanced,
+        least_where="W·H(w/W) at student = w/W",
+    ),
+    "hint_loss": Loss(
+        lambda s, t, y: hint_loss(s, t),
+        MAPS,
+        "test_hints.py::test_torchdistill_agrees",
+        "torchdistill",
+        ("channel order of both", "order of positions", "joint shift", "exchange of the two"),
+    ),
+    "attention_transfer": Loss(
+        lambda s, t, y: attention_transfer(s, t),
+        MAPS,
+        "test_attention.py::test_torchdistill_agrees",
+        "torchdistill",
+        (*LOOK, "order of positions", "exchange of the two"),
+    ),
+    "rkd_distance": Loss(
+        lambda s, t, y: rkd_distance(s, t),
+        EMBEDDINGS,
+        "test_relations.py::test_torchdistill_agrees",
+        "torchdistill",
+        (*SIMILARITY, "exchange of the two"),
+        relational=True,
+    ),
+    "rkd_angle": Loss(
+        lambda s, t, y: rkd_angle(s, t),
+        EMBEDDINGS,
+        "test_relations.py::test_torchdistill_agrees",
+        "torchdistill",
+        (*SIMILARITY, "exchange of the two"),
+        relational=True,
+    ),
+    "rkd": Loss(
+        lambda s, t, y: rkd(s, t),
+        EMBEDDINGS,
+        "test_relations.py::test_torchdistill_agrees",
+        "torchdistill",
+        (*SIMILARITY, "exchange of the two"),
+        relational=True,
+    ),
+    "crd_in_batch": Loss(
+        lambda s, t, y: crd_in_batch(s, t),
+        EMBEDDINGS,
+        "test_contrast.py::test_metric_learning_agrees",
+        "pytorch-metric-learning",
+        TURNED,
+        relational=True,
+        least=lambda t: simplex(t, torch.arange(6)),
+        least_where="log(1 + (N-1) exp(-N/((N-1)τ))) at one regular simplex",
+    ),
+    "crd_in_batch, labels": Loss(
+        lambda s, t, y: crd_in_batch(s, t, labels=y),
+        EMBEDDINGS,
+        "test_contrast.py::test_metric_learning_agrees_on_what_is_a_negative",
+        "pytorch-metric-learning",
+        TURNED,
+        relational=True,
+        least=lambda t: simplex(t, BALANCED),
+        least_where="the same with one corner per class, classes balanced",
+        labels=BALANCED,
+    ),
+    "token_loss": Loss(
+        lambda s, t, y: token_loss(s, t),
+        TOKENS,
+        "test_tokens.py::test_closed_form",
+        "closed form",
+        ("order of tokens", "exchange of the two"),
+    ),
+    # Nothing crossed, so that nothing is drawn. Scale-free: in the paper's form the Gram term grows
+    # with the fourth power of the values, and its gradient leaves float16 at values of 1e3.
+    "partial_cross_attention, scale-free": Loss(
+        lambda s, t, y: (
+            partial_cross_attention_loss((s,) * 3, (t,) * 3, 1.0, scale_free=True).total
+        ),
+        HEADS,
+        "test_partial_cross_attention.py::test_pytorchs_attention_agrees",
+        "PyTorch",
+        ("order of tokens",),
+        relational=True,
+    ),
+}
