@@ -7,11 +7,12 @@ The paper trains on a *transfer set* that may be unlabelled; ``labelled`` in the
 which images the label may be used. The switches are this course's negative controls.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from medkd_lib.data.augment import augment
 from medkd_lib.data.batches import Batch
@@ -35,6 +36,8 @@ class HintonKD(Method):
         control: ``shuffled`` gives every image the teacher's answer to another image of the
             batch; ``train_mode`` leaves the guard off, so batch norm uses (and changes) batch
             statistics.
+        views: augmentation, images → images of the same shape; teacher and student see the same
+            view.
     """
 
     def __init__(
@@ -48,17 +51,18 @@ class HintonKD(Method):
         steps: int,
         scale_t2: bool = True,
         control: TeacherControl = "none",
+        views: Callable[[Tensor], Tensor] = augment,
     ) -> None:
         guarded = teacher.train() if control == "train_mode" else FrozenTeacher(teacher)
         self.networks = {"student": student, "teacher": guarded}
         adam, cosine = adam_with_cosine(student, learning_rate, steps)
         self.optimizers, self.schedules = {"adam": adam}, {"cosine": cosine}
         self.temperature, self.alpha = temperature, alpha
-        self.scale_t2, self.control = scale_t2, control
+        self.scale_t2, self.control, self.views = scale_t2, control, views
 
     def update(self, batch: Batch) -> Losses:
         """One step on ``images``, ``labels`` and the mask ``labelled``."""
-        images = augment(batch["images"])
+        images = self.views(batch["images"])
         student_logits = self.networks["student"](images)
         with torch.no_grad(), self.fabric.autocast():
             teacher_logits = self.networks["teacher"](images)
