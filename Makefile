@@ -24,6 +24,7 @@ lab: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/loop.py
+	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/runner.py
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/memory.py

@@ -1,6 +1,6 @@
-"""What a reader calls the arms of lesson 00: the same words in tables and figures."""
+"""What a reader calls the arms: the same words in tables and figures, each id in one lesson."""
 
-ARM_TITLES = {
+_LOGITS = {
     "teacher": "teacher",
     "bad_teacher": "bad teacher (few labels)",
     "few_alone": "few: labels alone",
@@ -18,3 +18,55 @@ ARM_TITLES = {
     "many_kd": "many: KD",
     "many_kd_bad_teacher": "many: KD, bad teacher",
 }
+_TEACHERS = {
+    "student": "small CNN (the student)",
+    "outline": "small CNN, outline only",
+    "no_tumour": "small CNN, tumour blanked",
+    "oracle": "small CNN, shown the truth",
+    "vgg": "VGG branch alone",
+    "vit": "ViT branch alone",
+    "hybrid": "A0: hybrid, features joined",
+    "hybrid_logits": "hybrid, logits joined",
+    "hybrid_wide": "hybrid, arithmetic of A4",
+    "a1": "A1: + resolutions",
+    "a2": "A2: + alignment",
+    "a3": "A3: + graph",
+    "a4": "A4: + geometry (MSGFF)",
+    "a2_stn": "A2, spatial transformer",
+    "a2_deform": "A2, deformable convolution",
+    "a4_top_from": "A4, no detail at the top",
+    "a4_random_edges": "A4, random edges",
+    "a4_shuffled_coordinates": "A4, shuffled places",
+    "a4_frozen_flow": "A4, flow frozen at 0",
+    "a4_no_cross_scale": "A4, no edges across scales",
+    "a4_complete_graph": "A4, all edges",
+    "a4_phi_only": "A4, φ alone",
+    "a4_gauss_only": "A4, Gaussian alone",
+}
+_STUDENTS = {
+    "teacher_vgg": "teacher: VGG alone",
+    "teacher_vit": "teacher: ViT alone",
+    "alone": "student alone",
+    "smooth": "label smoothing",
+    "kd": "KD (logits)",
+    "dkd": "DKD (logits)",
+    "ofa": "OFA (logits of an exit)",
+    "hints": "hints (VGG map)",
+    "attention": "attention transfer (VGG map)",
+    "relations": "relations (pooled features)",
+    "contrast": "contrast (pooled features)",
+    "pca": "PCA (ViT attention)",
+    "gl": "GL (ViT tokens)",
+    "pca_gl": "PCA + GL",
+    "views": "multi-view alone, no teacher",
+    "cakd_plain": "PCA + GL + multi-view",
+    "cakd": "… + discriminator (as published)",
+    "all": "all: KD + VGG map + the above",
+    "kd_vgg": "KD from VGG alone",
+    "kd_vit": "KD from ViT alone",
+    "kd_shuffled": "KD, shuffled teacher",
+    "pca_gl_shuffled": "PCA + GL, shuffled teacher",
+    "kd_untrained": "KD, untrained teacher",
+    "pca_gl_untrained": "PCA + GL, untrained teacher",
+}
+ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS}

@@ -11,7 +11,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from medkd_lib.data.manifest import load_manifest
+from medkd_lib.evaluate.strata import Stratum
 from medkd_lib.phantom.twin import twin
+
+Option = bool | int | float | str | None
 
 
 class _Part(BaseModel):
@@ -19,7 +22,11 @@ class _Part(BaseModel):
 
 
 class Setting(_Part):
-    """One dataset as one difficulty; ``real_folder`` is a folder under ``MEDKD_REAL_DATA``."""
+    """One dataset (or several, joined by ``+``) as one difficulty.
+
+    ``real_folder`` is a folder under ``MEDKD_REAL_DATA``; ``options`` are the experiment's, for
+    this setting alone; ``arms`` empty means all of the grid's.
+    """
 
     id: str
     title: str
@@ -28,6 +35,8 @@ class Setting(_Part):
     difficulty: str = ""
     patients: int = 0
     real_folder: str = ""
+    options: dict[str, Option] = {}
+    arms: list[str] = []
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -35,16 +44,22 @@ class Setting(_Part):
             raise ValueError(f"setting {self.id}: give either real_folder or difficulty")
         return self
 
-    def root(self) -> Path:
-        """Return the folder of the images; the phantom twin is made if need be.
+    @property
+    def datasets(self) -> list[str]:
+        """The manifests' ids."""
+        return self.dataset.split("+")
+
+    def roots(self) -> list[Path]:
+        """Return the folder of each dataset's images; phantom twins are made if need be.
 
         Raises:
             FileNotFoundError: real images are wanted and not there; says how to name them.
         """
         if self.difficulty:
-            return twin(
-                load_manifest(self.dataset), patients=self.patients, difficulty=self.difficulty
-            )
+            return [
+                twin(load_manifest(name), patients=self.patients, difficulty=self.difficulty)
+                for name in self.datasets
+            ]
         base = os.environ.get("MEDKD_REAL_DATA", "")
         root = Path(base) / self.real_folder
         if not base or not root.is_dir():
@@ -52,31 +67,42 @@ class Setting(_Part):
                 f"setting {self.id} needs real images: set MEDKD_REAL_DATA to the folder that "
                 f"holds {self.real_folder!r} (found {base!r}), or leave it out with --settings"
             )
-        return root
+        return [root]
 
 
 class ContrastPlan(_Part):
-    """``arm`` minus ``rival``; ``settings`` empty means all of them."""
+    """``arm`` minus ``rival``; ``settings`` empty means all of them that run both arms.
+
+    ``answers`` names what is compared: the answers to the test images, or those to the test images
+    made worse (``noisy``), where the experiment records them; ``only`` asks for the images with a
+    small, middle or large tumour alone. ``family`` names the question it belongs to: the correction
+    runs within a family.
+    """
 
     id: str
     question: str
     arm: str
     rival: str
     settings: list[str] = []
+    answers: Literal["clean", "noisy"] = "clean"
+    only: Stratum | None = None
+    family: str = "all"
 
 
 class Grid(_Part):
-    """What is run, and what will be asked of it."""
+    """What is run, and what will be asked of it.
+
+    ``primary`` balanced accuracy weighs every class alike, whatever its share of the test images.
+    """
 
     lesson: str
-    experiment: Literal["logits"]
+    experiment: Literal["logits", "teachers", "students"]
     declared: str
-    temperature: float
-    alpha: float
+    options: dict[str, Option] = {}
     seeds: list[int]
     settings: list[Setting]
     arms: list[str]
-    primary: str
+    primary: Literal["accuracy", "balanced_accuracy"]
     correction: Literal["holm"]
     contrasts: list[ContrastPlan]
 
@@ -87,9 +113,24 @@ class Grid(_Part):
             unknown = ({contrast.arm, contrast.rival} - arms) | (set(contrast.settings) - settings)
             if unknown:
                 raise ValueError(f"contrast {contrast.id}: {sorted(unknown)} not in the grid")
+        for setting in self.settings:
+            if unknown := set(setting.arms) - arms:
+                raise ValueError(f"setting {setting.id}: {sorted(unknown)} not in the grid's arms")
         if len(self.seeds) < 5:
             raise ValueError(f"expected at least 5 seeds, found {self.seeds}")
         return self
+
+    def arms_of(self, setting: Setting) -> list[str]:
+        """Return the arms that a setting runs, in the grid's order."""
+        return [a for a in self.arms if not setting.arms or a in setting.arms]
+
+    def contrasts_of(self, setting: Setting) -> list[ContrastPlan]:
+        """Return the contrasts that are asked of a setting."""
+        run = set(self.arms_of(setting))
+        return [
+            c for c in self.contrasts
+            if {c.arm, c.rival} <= run and (not c.settings or setting.id in c.settings)
+        ]  # fmt: skip
 
 
 def results_folder(lesson: str) -> Path:

@@ -1,66 +1,103 @@
-"""The results table of README.md, made from the recorded tables and from nothing else."""
+"""The results tables of README.md, made from the recorded tables and from nothing else."""
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from medkd_lib.course.grid import results_folder
 from medkd_lib.course.recorded import Recorded
 from medkd_lib.evaluate.intervals import t_interval
 
-BEGIN, END = "<!-- results:begin (medkd course readme) -->", "<!-- results:end -->"
-ARMS = ("teacher", "few_alone", "few_smooth", "few_kd", "few_kd_shuffled", "many_alone", "many_kd")
-CONTRASTS = ("few_kd_vs_alone", "few_kd_vs_shuffled", "few_kd_vs_pseudo", "many_kd_vs_alone")
+BEGIN, END = (
+    "<!-- results:begin {lesson} (medkd course readme) -->",
+    "<!-- results:end {lesson} -->",
+)
 
 
-def results_block(recorded: Recorded) -> str:
+@dataclass(frozen=True)
+class Selection:
+    """The arms and contrasts of a lesson that README.md shows; the tables hold the others."""
+
+    arms: tuple[str, ...]
+    contrasts: tuple[str, ...]
+
+
+LESSONS: Mapping[str, Selection] = MappingProxyType(
+    {
+        "00": Selection(
+            ("teacher", "few_alone", "few_smooth", "few_kd", "few_kd_shuffled", "many_alone",
+             "many_kd"),
+            ("few_kd_vs_alone", "few_kd_vs_shuffled", "few_kd_vs_pseudo", "many_kd_vs_alone"),
+        ),
+    }
+)  # fmt: skip
+
+
+def results_block(recorded: Recorded, selection: Selection) -> str:
     """Return the Markdown between the markers: arms by setting, then declared contrasts."""
     grid = recorded.grid
-    head = "| test accuracy | " + " | ".join(s.title for s in grid.settings) + " |"
+    measure = grid.primary.replace("_", " ")
+    head = f"| test {measure} | " + " | ".join(s.title for s in grid.settings) + " |"
     lines = [head, "|---" * (len(grid.settings) + 1) + "|"]
-    for arm in ARMS:
-        cells = []
-        for setting in grid.settings:
-            runs = recorded.of(setting.id)
-            values = runs[runs.arm == arm].accuracy.tolist()
-            low, high = t_interval(values)
-            cells.append(f"{sum(values) / len(values):.3f} [{low:.3f}, {high:.3f}]")
+    for arm in selection.arms:
+        cells = [_mean(recorded, s.id, arm) for s in grid.settings]
         lines.append(f"| {recorded.arm_titles[arm]} | " + " | ".join(cells) + " |")
-    lines += ["", head.replace("test accuracy", "declared contrast (difference)")]
+    lines += ["", head.replace(f"test {measure}", "declared contrast (difference)")]
     lines.append("|---" * (len(grid.settings) + 1) + "|")
-    for contrast in CONTRASTS:
-        cells = []
-        for setting in grid.settings:
-            table = recorded.contrasts_of(setting.id)
-            c = table[table.contrast == contrast].iloc[0]
-            bold = "**" if c.verdict != "undecided" else ""
-            number = f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}]"
-            cells.append(f"{bold}{number}{bold}, p {c.p_holm:.2g}")
+    for contrast in selection.contrasts:
+        cells = [_difference(recorded, s.id, contrast) for s in grid.settings]
         lines.append(f"| {recorded.questions[contrast]} | " + " | ".join(cells) + " |")
-    c = recorded.contrasts.groupby("setting").first()
-    patients = ", ".join(f"{s.title}: {c.patients[s.id]}" for s in grid.settings)
+    table = recorded.contrasts.groupby("setting")
+    patients = ", ".join(f"{s.title}: {table.first().patients[s.id]}" for s in grid.settings)
+    families = len({c.family for c in grid.contrasts})
+    asked = "over all" if families == 1 else f"within each of the {families} families of"
     lines += [
         "",
         f"{len(grid.seeds)} seeds each. Arms: mean and 95 % t-interval over seeds. Contrasts: "
         "paired difference with a 95 % bootstrap over seeds and test patients; p after Holm's "
-        f"correction over the {len(grid.contrasts)} declared contrasts of a setting; bold where "
+        f"correction {asked} declared contrasts of a setting; bold where "
         f"both exclude zero. Test patients: {patients}. Recorded by `medkd record {grid.lesson}`.",
     ]
     return "\n".join(lines)
 
 
-def with_results(text: str, block: str) -> str:
-    """Return the README's text with ``block`` between its markers.
+def _mean(recorded: Recorded, setting: str, arm: str) -> str:
+    runs = recorded.of(setting)
+    values = runs[runs.arm == arm][recorded.grid.primary].tolist()
+    if not values:
+        return "–"
+    low, high = t_interval(values)
+    return f"{sum(values) / len(values):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _difference(recorded: Recorded, setting: str, contrast: str) -> str:
+    table = recorded.contrasts_of(setting)
+    found = table[table.contrast == contrast]
+    if found.empty:
+        return "–"
+    c = found.iloc[0]
+    bold = "**" if c.verdict != "undecided" else ""
+    number = f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}]"
+    return f"{bold}{number}{bold}, p {c.p_holm:.2g}"
+
+
+def with_results(text: str, lesson: str, block: str) -> str:
+    """Return the README's text with ``block`` between the lesson's markers.
 
     Raises:
         ValueError: the markers are not there.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md: expected the markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+    begin, end = BEGIN.format(lesson=lesson), END.format(lesson=lesson)
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"README.md: expected the markers {begin!r} and {end!r}")
+    return pattern.sub(lambda _: f"{begin}\n{block}\n{end}", text)
 
 
 def refreshed(path: Path) -> str:
     """Return what README.md should say."""
-    recorded = Recorded.read("00", results_folder("00"))
-    return with_results(path.read_text(encoding="utf-8"), results_block(recorded))
+    text = path.read_text(encoding="utf-8")
+    for lesson, selection in LESSONS.items():
+        text = with_results(text, lesson, results_block(Recorded.read(lesson), selection))
+    return text

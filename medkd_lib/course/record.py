@@ -5,7 +5,7 @@ are made from those files alone:
 
 - ``runs.csv``: one row per (setting, arm, seed) with its measures and, as hex, which test cases
   were right (so that every contrast can be recomputed from the table);
-- ``cases.csv``: the test cases and their patients;
+- ``cases.csv``: the test cases, their patients and labels;
 - ``contrasts.csv``: the declared contrasts with interval, p and Holm's p.
 """
 
@@ -21,14 +21,12 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from medkd_lib.course.experiments import logits
-from medkd_lib.course.grid import Grid, Setting
+from medkd_lib.course.experiments.registry import EXPERIMENTS
+from medkd_lib.course.grid import Grid, Option, Setting
 from medkd_lib.course.result import write_atomic
 from medkd_lib.course.tables import RunRow, write_tables
-from medkd_lib.data.index import index
-from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.store import key_of
-from medkd_lib.evaluate.classify import measures
+from medkd_lib.evaluate.classify import Predictions, measures
 from medkd_lib.fingerprint import code_hash, content_hash
 from medkd_lib.home import medkd_home
 
@@ -50,10 +48,10 @@ class Job:
     """One cell of the grid."""
 
     lesson: str
-    temperature: float
-    alpha: float
+    experiment: str
+    options: dict[str, Option]
     setting: Setting
-    root: str
+    roots: tuple[str, ...]
     data: str
     arm: str
     seed: int
@@ -62,14 +60,13 @@ class Job:
     def path(self) -> Path:
         """File of this run in the medkd home; its name depends on code, data and cell."""
         key = key_of(
-            setting=self.setting.model_dump(),
+            setting=self.setting.model_dump(exclude={"arms", "title"}),
             data=self.data,
             arm=self.arm,
             seed=self.seed,
-            temperature=self.temperature,
-            alpha=self.alpha,
+            experiment=self.experiment,
+            options=self.options,
             code=code_hash(RECORDED_ROOMS),
-            budget=dataclasses.asdict(logits.Budget()),
             torch=torch.__version__,
         )
         return medkd_home() / "recorded" / self.lesson / f"{key}.json"
@@ -103,7 +100,8 @@ def record(
     todo = [job for job in chosen if not job.path.is_file()]
     tell(f"{len(chosen)} runs declared here, {len(chosen) - len(todo)} done before")
     # Teachers first: the students of a seed then find them in the cache instead of racing.
-    first = [j for j in todo if j.arm in logits.TEACHERS]
+    teachers = EXPERIMENTS[grid.experiment].teachers
+    first = [j for j in todo if j.arm in teachers]
     for group in (first, [j for j in todo if j not in first]):
         for count, job in enumerate(_finished(group, jobs), start=1):
             tell(f"{count}/{len(group)} {job.setting.id} {job.arm} seed {job.seed}")
@@ -121,14 +119,18 @@ def _chosen(
             f"; it has arms {grid.arms}, seeds {grid.seeds}, settings {known}"
         )
     wanted = [s for s in grid.settings if s.id in (settings or known)]
-    roots = {s.id: s.root() for s in wanted}
-    data = {name: content_hash([root]) for name, root in roots.items()}
+    roots = {s.id: s.roots() for s in wanted}
+    data = {name: content_hash(folders) for name, folders in roots.items()}
     return [
-        Job(grid.lesson, grid.temperature, grid.alpha, s, str(roots[s.id]), data[s.id], arm, seed)
+        Job(
+            grid.lesson, grid.experiment, grid.options | s.options, s,
+            tuple(str(r) for r in roots[s.id]), data[s.id], arm, seed,
+        )
         for s in wanted
         for seed in seeds or grid.seeds
-        for arm in arms or grid.arms
-    ]
+        for arm in grid.arms_of(s)
+        if not arms or arm in arms
+    ]  # fmt: skip
 
 
 def _finished(group: Sequence[Job], jobs: int) -> Iterator[Job]:
@@ -146,31 +148,35 @@ def run_job(job: Job) -> Job:
     """Run one cell and keep its result."""
     torch.set_num_threads(1)
     began = time.perf_counter()
-    found = index(load_manifest(job.setting.dataset), Path(job.root))
-    study = logits.Study(
-        found,
-        logits.Budget(),
-        job.seed,
+    outcome = EXPERIMENTS[job.experiment].run(
+        job.setting.datasets, job.roots, job.arm, job.seed, job.options,
         Fabric(accelerator="cpu", devices=1),
-        temperature=job.temperature,
-        alpha=job.alpha,
-    )
-    predictions = logits.run_arm(study, job.arm)
+    )  # fmt: skip
+    found = measures(outcome.predictions) | dict(outcome.extras)
+    if outcome.noisy is not None:
+        found["balanced_accuracy_noisy"] = measures(outcome.noisy)["balanced_accuracy"]
     row = RunRow(
         setting=job.setting.id,
         arm=job.arm,
         seed=job.seed,
-        split=study.split.hash,
+        split=outcome.split,
         code=code_hash(RECORDED_ROOMS),
         seconds=round(time.perf_counter() - began, 2),
-        measures={k: round(v, 6) for k, v in measures(predictions).items()},
-        correct=np.packbits(predictions.correct).tobytes().hex(),
-        cases=list(study.split.parts["test"]),
-        patients=list(predictions.patients),
+        measures={k: round(v, 6) for k, v in found.items()},
+        correct=_bits(outcome.predictions),
+        cases=list(outcome.cases),
+        patients=list(outcome.predictions.patients),
+        labels=[int(label) for label in outcome.predictions.labels],
+        sizes_mm2=[round(size) for size in outcome.sizes_mm2],
+        correct_noisy="" if outcome.noisy is None else _bits(outcome.noisy),
     )
     job.path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(job.path, json.dumps(dataclasses.asdict(row)))
     return job
+
+
+def _bits(predictions: Predictions) -> str:
+    return np.packbits(predictions.correct).tobytes().hex()
 
 
 def _read(job: Job) -> RunRow:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from medkd_lib.course.arm_titles import ARM_TITLES
-from medkd_lib.course.experiments.logits_arms import Budget
 from medkd_lib.course.grid import Grid, Setting, read_grid, results_folder
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.resolve import Config
-from medkd_lib.course.tables import read_contrasts, read_runs
+from medkd_lib.course.tables import read_cases, read_contrasts, read_runs
 from medkd_lib.data.manifest import load_manifest, manifest_folder
 from medkd_lib.evaluate.claims import ledger, read_paper
 
@@ -30,18 +29,24 @@ class Recorded:
 
     grid: Grid
     runs: pd.DataFrame
+    cases: pd.DataFrame
     contrasts: pd.DataFrame
 
     @classmethod
     def read(cls, lesson: str, folder: Path | None = None) -> "Recorded":
         """Read ``notebooks/results/NN``."""
         place = folder or results_folder(lesson)
-        return cls(read_grid(lesson, place), read_runs(place), read_contrasts(place))
+        tables = (read_runs(place), read_cases(place), read_contrasts(place))
+        return cls(read_grid(lesson, place), *tables)
 
     @property
     def arm_titles(self) -> dict[str, str]:
         """Arm id → label, in the grid's order."""
         return {arm: ARM_TITLES[arm] for arm in self.grid.arms}
+
+    def titles_in(self, setting: str) -> dict[str, str]:
+        """Arm id → label of the arms that a setting ran, in the grid's order."""
+        return {arm: ARM_TITLES[arm] for arm in self.grid.arms_of(self._setting(setting))}
 
     @property
     def questions(self) -> dict[str, str]:
@@ -58,22 +63,25 @@ class Recorded:
 
     def chance(self, setting: str) -> float:
         """Return the accuracy of guessing among equally frequent classes."""
+        mine = self.cases[self.cases.setting == setting]
+        if "label" in mine:
+            return 1 / int(mine.label.nunique())
         labels = load_manifest(self._setting(setting).dataset).labels
         if labels is None:
             raise ValueError(f"setting {setting}: its manifest has no labels")
         return 1 / len(labels.values)
 
-    def setting_for(self, images: Images, config: Config) -> Shown:
+    def setting_for(self, images: Images, config: Config, scheme: str = "") -> Shown:
         """Return the recorded setting to show beside the reader's run.
 
         A run at another profile, or on data that was never recorded, is shown beside the default
-        phantom, without a star.
+        phantom, without a star. ``scheme`` names a label other than the lesson's default.
         """
         wanted = (
             f"{images.manifest.id}_real"
             if images.evidence != "phantom"
             else f"phantom_{config.difficulty}"
-        )
+        ) + (f"_{scheme}" if scheme else "")
         known = {s.id: s for s in self.grid.settings}
         if wanted in known:
             if not self._same_experiment(config):
@@ -85,8 +93,8 @@ class Recorded:
 
     def _same_experiment(self, config: Config) -> bool:
         """Whether the reader's run differs from the recorded ones by its seed alone."""
-        mine = (config.temperature, config.alpha, config.few_per_class, config.epochs)
-        theirs = (self.grid.temperature, self.grid.alpha, Budget().few_per_class, None)
+        mine = {name: getattr(config, name) for name in self.grid.options if hasattr(config, name)}
+        theirs = {name: self.grid.options[name] for name in mine}
         return config.profile == "lesson" and not config.truncated and mine == theirs
 
     def verdicts(self, setting: str) -> pd.DataFrame:
@@ -102,12 +110,13 @@ class Recorded:
         return pd.DataFrame(rows)
 
     def means(self, setting: str) -> pd.DataFrame:
-        """Return mean accuracy, AUC and calibration error of every arm over the seeds."""
-        mean = self.of(setting).groupby("arm")[["accuracy", "auc_macro", "ece"]].mean()
+        """Return mean primary measure, AUC and calibration error of every arm over the seeds."""
+        primary = self.grid.primary
+        mean = self.of(setting).groupby("arm")[[primary, "auc_macro", "ece"]].mean()
         return (
-            mean.loc[self.grid.arms]
+            mean.loc[[a for a in self.grid.arms if a in mean.index]]
             .rename(index=ARM_TITLES)
-            .rename(columns={"auc_macro": "AUC", "ece": "ECE"})
+            .rename(columns={primary: primary.replace("_", " "), "auc_macro": "AUC", "ece": "ECE"})
             .rename_axis("arm")
             .reset_index()
         )
@@ -125,6 +134,12 @@ class Recorded:
         return next(s for s in self.grid.settings if s.id == setting)
 
 
-def claim_ledger(paper: str, recorded: Recorded) -> pd.DataFrame:
-    """Return a paper's claims with the recorded evidence for and against each."""
-    return ledger(read_paper(manifest_folder() / "claims" / f"{paper}.yaml"), recorded.contrasts)
+def claim_ledger(paper: str, *recorded: Recorded) -> pd.DataFrame:
+    """Return a paper's claims with the recorded evidence for and against each.
+
+    Args:
+        paper: file name under ``data_manifests/claims``.
+        recorded: one or several lessons whose contrasts the claims name.
+    """
+    contrasts = pd.concat([r.contrasts for r in recorded], ignore_index=True)
+    return ledger(read_paper(manifest_folder() / "claims" / f"{paper}.yaml"), contrasts)

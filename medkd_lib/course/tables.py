@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from medkd_lib.course.grid import Grid
 from medkd_lib.course.result import write_atomic
-from medkd_lib.evaluate.intervals import Contrast, decide, holm, paired_contrast
+from medkd_lib.evaluate.intervals import Contrast, class_weights, decide, holm, paired_contrast
+from medkd_lib.evaluate.strata import terciles
 
 CONTRAST_COLUMNS = [
     *("setting", "contrast", "difference", "low", "high", "p", "p_holm", "verdict"),
@@ -22,7 +23,11 @@ CONTRAST_COLUMNS = [
 
 @dataclass(frozen=True)
 class RunRow:
-    """One recorded run; ``correct`` packs one bit per test case as hex."""
+    """One recorded run; ``correct`` packs one bit per test case as hex.
+
+    ``labels``, ``sizes_mm2`` and ``correct_noisy`` (the same for the test images made worse) are
+    empty in experiments that do not record them.
+    """
 
     setting: str
     arm: str
@@ -34,6 +39,13 @@ class RunRow:
     correct: str
     cases: list[str]
     patients: list[str]
+    labels: list[int] = field(default_factory=list)
+    sizes_mm2: list[float] = field(default_factory=list)
+    correct_noisy: str = ""
+
+
+# Columns of runs.csv that are no measure.
+PLAIN = ("setting", "arm", "seed", "split", "code", "seconds", "correct", "correct_noisy")
 
 
 def write_tables(grid: Grid, rows: Sequence[RunRow], out: Path) -> None:
@@ -49,30 +61,30 @@ def write_tables(grid: Grid, rows: Sequence[RunRow], out: Path) -> None:
     if not rows:
         raise ValueError(f"{out}: no run to write; see `medkd record --help`")
     out.mkdir(parents=True, exist_ok=True)
-    names = list(rows[0].measures)
+    names = list(dict.fromkeys(name for r in rows for name in r.measures))
+    noisy = ["correct_noisy"] if any(r.correct_noisy for r in rows) else []
     _write(
         out / "runs.csv",
-        ["setting", "arm", "seed", *names, "split", "code", "seconds", "correct"],
+        ["setting", "arm", "seed", *names, "split", "code", "seconds", "correct", *noisy],
         [
-            [
-                r.setting,
-                r.arm,
-                r.seed,
-                *(r.measures[n] for n in names),
-                r.split,
-                r.code,
-                r.seconds,
-                r.correct,
-            ]
+            [r.setting, r.arm, r.seed, *(r.measures.get(n, "") for n in names),
+             r.split, r.code, r.seconds, r.correct, *([r.correct_noisy] if noisy else [])]
             for r in rows
         ],
-    )
-    cases = {
-        (r.setting, c, p): None for r in rows for c, p in zip(r.cases, r.patients, strict=True)
-    }
-    _write(out / "cases.csv", ["setting", "case", "patient"], [list(c) for c in cases])
+    )  # fmt: skip
+    labelled = any(r.labels for r in rows)
+    columns = ["setting", "case", "patient", *(["label", "size_mm2"] if labelled else [])]
+    cases = {tuple(line[: len(columns)]): None for r in rows for line in _case_lines(r)}
+    _write(out / "cases.csv", columns, [list(c) for c in cases])
     contrasts = contrast_table(grid, read_runs(out), read_cases(out))
     _write(out / "contrasts.csv", list(contrasts.columns), contrasts.to_numpy().tolist())
+
+
+def _case_lines(row: RunRow) -> list[tuple[object, ...]]:
+    """Return setting, case, patient, label and size (empty if not recorded) of each test case."""
+    blank = [""] * len(row.cases)
+    columns = (row.cases, row.patients, row.labels or blank, row.sizes_mm2 or blank)
+    return [(row.setting, *line) for line in zip(*columns, strict=True)]
 
 
 def _merged(grid: Grid, rows: Sequence[RunRow], out: Path) -> list[RunRow]:
@@ -96,17 +108,19 @@ def _merged(grid: Grid, rows: Sequence[RunRow], out: Path) -> list[RunRow]:
 
 def _read_rows(folder: Path) -> list[RunRow]:
     runs, cases = read_runs(folder), read_cases(folder)
-    plain = {"setting", "arm", "seed", "split", "code", "seconds", "correct"}
-    names = [c for c in runs.columns if c not in plain]
+    names = [c for c in runs.columns if c not in PLAIN]
     found = []
     for record in runs.to_dict("records"):
         mine = cases[cases.setting == record["setting"]]
+        labels, sizes = ([], []) if "label" not in mine else (mine.label, mine.size_mm2.dropna())
         found.append(
             RunRow(
-                **{name: record[name] for name in plain},
-                measures={name: record[name] for name in names},
+                **{name: record[name] for name in PLAIN if name in record},
+                measures={n: record[n] for n in names if not pd.isna(record[n])},
                 cases=mine.case.tolist(),
                 patients=mine.patient.tolist(),
+                labels=[int(x) for x in labels],
+                sizes_mm2=[float(x) for x in sizes],
             )
         )
     return found
@@ -114,12 +128,13 @@ def _read_rows(folder: Path) -> list[RunRow]:
 
 def read_runs(folder: Path) -> pd.DataFrame:
     """Return ``runs.csv`` as a table."""
-    return pd.read_csv(folder / "runs.csv", dtype={"correct": str, "split": str, "code": str})
+    text = dict.fromkeys(("correct", "correct_noisy", "split", "code"), str)
+    return pd.read_csv(folder / "runs.csv", dtype=text)
 
 
 def read_cases(folder: Path) -> pd.DataFrame:
     """Return ``cases.csv`` as a table."""
-    return pd.read_csv(folder / "cases.csv", dtype=str)
+    return pd.read_csv(folder / "cases.csv", dtype={"case": str, "patient": str})
 
 
 def read_contrasts(folder: Path) -> pd.DataFrame:
@@ -127,30 +142,48 @@ def read_contrasts(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "contrasts.csv")
 
 
-def correct_matrix(runs: pd.DataFrame, setting: str, arm: str, cases: int) -> NDArray[np.uint8]:
+def correct_matrix(
+    runs: pd.DataFrame, setting: str, arm: str, cases: int, answers: str = "clean"
+) -> NDArray[np.uint8]:
     """Return ``(seeds, cases)`` of 0/1, seeds in rising order."""
     mine = runs[(runs.setting == setting) & (runs.arm == arm)].sort_values("seed")
-    packed = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in mine.correct]
+    column = mine.correct if answers == "clean" else mine.correct_noisy
+    packed = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in column]
     return np.stack([np.unpackbits(bits)[:cases] for bits in packed])
 
 
 def contrast_table(grid: Grid, runs: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """Compute every declared contrast; Holm's correction runs within a setting."""
+    """Compute every declared contrast; Holm's correction runs within a setting and a family.
+
+    With balanced accuracy as the primary measure every case counts by `class_weights`; the weights
+    stay as they are when patients are redrawn.
+    """
     lines = []
     for setting in grid.settings:
-        patients = cases[cases.setting == setting.id].patient.tolist()
+        mine = cases[cases.setting == setting.id]
+        patients = mine.patient.tolist()
         seen = runs[runs.setting == setting.id]
         complete = seen.groupby("arm").seed.nunique()
         found: list[Contrast] = []
-        for plan in grid.contrasts:
-            if plan.settings and setting.id not in plan.settings:
-                continue
+        for plan in grid.contrasts_of(setting):
             if min(complete.get(plan.arm, 0), complete.get(plan.rival, 0)) < len(grid.seeds):
                 continue  # an unfinished grid shows what is complete, never a partial contrast
-            arm = correct_matrix(runs, setting.id, plan.arm, len(patients))
-            rival = correct_matrix(runs, setting.id, plan.rival, len(patients))
-            found.append(paired_contrast(plan.id, arm, rival, patients))
-        adjusted = holm({c.name: c.p for c in found})
+            asked = np.ones(len(mine), bool)
+            if plan.only:
+                asked = terciles(mine.size_mm2.to_numpy(float)) == plan.only
+            balanced = grid.primary == "balanced_accuracy"
+            weights = class_weights(mine.label[asked].to_numpy()) if balanced else 1.0
+            arm, rival = (
+                weights * correct_matrix(seen, setting.id, a, len(mine), plan.answers)[:, asked]
+                for a in (plan.arm, plan.rival)
+            )
+            found.append(paired_contrast(plan.id, arm, rival, mine.patient[asked].tolist()))
+        family = {plan.id: plan.family for plan in grid.contrasts}
+        adjusted = {
+            name: p
+            for each in dict.fromkeys(family.values())
+            for name, p in holm({c.name: c.p for c in found if family[c.name] == each}).items()
+        }
         lines += [
             {
                 "setting": setting.id,

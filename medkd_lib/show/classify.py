@@ -102,6 +102,7 @@ def recorded_arms(
     mine: Mapping[str, float] | None = None,
     chance: float | None = None,
     title: str = "",
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw recorded runs per arm (dots, mean and 95 % t-interval) and the reader's own run.
 
@@ -112,11 +113,14 @@ def recorded_arms(
         mine: arm id → the reader's value, drawn as a star.
         chance: a dotted reference line.
         title: of the figure.
+        colours: arm id → colour; by default teachers, distilled students and others differ.
     """
     with course_style():
         figure, ax = plt.subplots(figsize=(8.6, 0.42 * len(arms) + 1.5))
         for row, arm in enumerate(arms):
-            _one_arm(ax, row, runs[runs.arm == arm][measure].tolist(), arm, (mine or {}).get(arm))
+            colour = (colours or {}).get(arm, _colour(arm))
+            values = runs[runs.arm == arm][measure].tolist()
+            _one_arm(ax, row, values, colour, (mine or {}).get(arm))
         if chance is not None:
             ax.axvline(chance, ls=":", color=OKABE_ITO["grey"])
             ax.text(chance, len(arms) - 0.5, " chance", va="bottom", fontsize=10)
@@ -126,9 +130,13 @@ def recorded_arms(
     return figure
 
 
-def _one_arm(ax: Axes, row: int, values: list[float], arm: str, own: float | None) -> None:
-    colour = METHOD if "_kd" in arm or "pseudo" in arm else STUDENT
-    colour = TEACHER if "teacher" in arm and "_kd" not in arm else colour
+def _colour(arm: str) -> str:
+    if "_kd" in arm or "pseudo" in arm:
+        return METHOD
+    return TEACHER if "teacher" in arm else STUDENT
+
+
+def _one_arm(ax: Axes, row: int, values: list[float], colour: str, own: float | None) -> None:
     if values:
         low, high = t_interval(values)
         ax.plot([low, high], [row, row], color=colour, lw=6, alpha=0.25, solid_capstyle="round")
@@ -152,6 +160,7 @@ def forest(
     questions: Mapping[str, str],
     title: str = "",
     limits: tuple[float, float] | None = None,
+    measure: str = "accuracy",
 ) -> Figure:
     """Draw declared contrasts as points with 95 % intervals around a zero line.
 
@@ -160,6 +169,7 @@ def forest(
         questions: contrast id → label, for the contrasts to draw.
         title: of the figure.
         limits: range of the axis, so that several figures can be compared.
+        measure: what the difference is one of.
     """
     with course_style():
         rows = contrasts[contrasts.contrast.isin(list(questions))]
@@ -177,7 +187,7 @@ def forest(
         if limits:
             ax.set_xlim(*limits)
         ax.set_xlabel(
-            "difference in accuracy (arm minus rival), 95 % interval\n"
+            f"difference in {measure} (arm minus rival), 95 % interval\n"
             "green better, red worse; grey undecided after Holm's correction",
             loc="right",
             fontsize=10,

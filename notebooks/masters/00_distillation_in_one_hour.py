@@ -893,7 +893,8 @@ from medkd_lib.course.lesson_classify import headline_of, metrics_of
 print(score.summary())
 finish(
     "00_distillation_in_one_hour", title="Distillation in one hour", config=config,
-    metrics=metrics_of(results, study, images), gallery=gallery, ledger=ledger, score=score,
+    metrics=metrics_of(results, images, seed=config.seed, split=study.split),
+    gallery=gallery, ledger=ledger, score=score,
     headline=headline_of(results, ("few_kd", "few_alone"), images,
                          recorded.sentence(setting.id, "few_kd_vs_alone")),
     split=study.split,

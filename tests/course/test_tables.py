@@ -1,5 +1,6 @@
 """Recorded tables: written whole, recomputable, and never fed by an unfinished grid."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ RECORDED = [p.parent.name for p in sorted(results_folder("00").parent.glob("*/ru
 
 def grid() -> Grid:
     return Grid.model_validate({
-        "lesson": "99", "experiment": "logits", "temperature": 4, "alpha": 0.9,
+        "lesson": "99", "experiment": "logits", "options": {"temperature": 4, "alpha": 0.9},
         "declared": "today", "seeds": [0, 1, 2, 3, 4],
         "settings": [{"id": "toy", "title": "t", "dataset": "cxr3", "evidence": "phantom",
                       "difficulty": "clear", "patients": 9}],
@@ -72,8 +73,68 @@ def test_committed_contrasts_follow_from_the_committed_runs(lesson: str) -> None
     runs = read_runs(folder)
     again = contrast_table(declared, runs, read_cases(folder))
     pd.testing.assert_frame_equal(again, read_contrasts(folder), check_exact=False, atol=2e-4)
-    cells = len(declared.settings) * len(declared.arms) * len(declared.seeds)
+    cells = sum(len(declared.arms_of(s)) for s in declared.settings) * len(declared.seeds)
     assert len(runs) == cells, "the committed grid is unfinished: medkd record"
+
+
+def balanced_grid(**contrast: str) -> Grid:
+    raw = grid().model_dump()
+    raw["primary"] = "balanced_accuracy"
+    raw["contrasts"][0] |= contrast
+    return Grid.model_validate(raw)
+
+
+def with_labels(made: list[RunRow]) -> list[RunRow]:
+    """The first 14 cases are of class 0 (no tumour), the last 7 of class 1, ever larger."""
+    labels, sizes = [0] * 14 + [1] * 7, [0.0] * 14 + [float(n) for n in range(10, 17)]
+    return [replace(r, labels=labels, sizes_mm2=sizes, correct_noisy="ffffff") for r in made]
+
+
+def test_balanced_accuracy_weighs_classes_alike(tmp_path: Path) -> None:
+    write_tables(balanced_grid(), with_labels(rows()), tmp_path)
+    arm, rival = (
+        correct_matrix(read_runs(tmp_path), "toy", a, 21).mean(0) for a in ("few_kd", "few_alone")
+    )
+    recall = [(arm - rival)[:14].mean(), (arm - rival)[14:].mean()]
+    found = read_contrasts(tmp_path).iloc[0]
+    assert found.difference == pytest.approx(np.mean(recall), abs=1e-4)
+    again = contrast_table(balanced_grid(), read_runs(tmp_path), read_cases(tmp_path))
+    pd.testing.assert_frame_equal(again, read_contrasts(tmp_path))
+
+
+def test_a_contrast_about_small_tumours_asks_those_images_alone(tmp_path: Path) -> None:
+    write_tables(balanced_grid(only="small"), with_labels(rows()), tmp_path)
+    arm, rival = (
+        correct_matrix(read_runs(tmp_path), "toy", a, 21)[:, 14:17].mean()
+        for a in ("few_kd", "few_alone")
+    )
+    found = read_contrasts(tmp_path).iloc[0]
+    assert found.cases == 3 and found.difference == pytest.approx(arm - rival, abs=1e-4)
+
+
+def test_a_contrast_about_noisy_answers(tmp_path: Path) -> None:
+    write_tables(balanced_grid(answers="noisy"), with_labels(rows()), tmp_path)
+    assert read_contrasts(tmp_path).iloc[0].difference == 0, "all noisy answers are right here"
+
+
+def test_recording_a_part_later_keeps_labels_and_sizes(tmp_path: Path) -> None:
+    made = with_labels(rows())
+    write_tables(balanced_grid(), made[:6], tmp_path)
+    write_tables(balanced_grid(), made[6:], tmp_path)
+    whole = read_cases(tmp_path)
+    assert whole.label.tolist() == made[0].labels and whole.size_mm2.tolist() == made[0].sizes_mm2
+    assert len(read_runs(tmp_path)) == 10 and len(read_contrasts(tmp_path)) == 1
+
+
+def test_a_setting_may_run_fewer_arms() -> None:
+    raw = grid().model_dump()
+    raw["settings"].append(raw["settings"][0] | {"id": "small", "arms": ["few_kd"]})
+    made = Grid.model_validate(raw)
+    assert made.arms_of(made.settings[1]) == ["few_kd"]
+    assert made.contrasts_of(made.settings[1]) == [], "one arm alone answers no contrast"
+    raw["settings"][1]["arms"] = ["nobody"]
+    with pytest.raises(ValueError, match="nobody"):
+        Grid.model_validate(raw)
 
 
 def test_what_the_grid_does_not_declare_is_refused(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ Patients are divided once per seed: *teacher* patients (the teacher's labels), *
 the teacher never saw the transfer images, and its answers there are not remembered labels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -21,9 +22,11 @@ from medkd_lib.course.experiments.logits_arms import (
     Budget,
     TeacherKind,
 )
+from medkd_lib.course.experiments.outcome import Outcome
 from medkd_lib.data.batches import batches
 from medkd_lib.data.images import ImageSet, load_images
-from medkd_lib.data.index import Index
+from medkd_lib.data.index import Index, index
+from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.split import Split, split_by_patient
 from medkd_lib.evaluate.classify import Predictions
 from medkd_lib.methods.base import Method
@@ -228,3 +231,19 @@ def run_arm(study: Study, arm: str) -> Predictions:
     """Train one declared arm (or teacher) and return its test predictions."""
     trained = study.teacher(TEACHERS[arm]) if arm in TEACHERS else study.train(arm)
     return study.predictions(trained.network)
+
+
+def run_cell(
+    datasets: Sequence[str],
+    roots: Sequence[str],
+    arm: str,
+    seed: int,
+    options: Mapping[str, object],
+    fabric: Fabric,
+) -> Outcome:
+    """Run one cell of the recorded experiment of lesson 00."""
+    found = index(load_manifest(datasets[0]), Path(roots[0]))
+    budget = replace(Budget(), few_per_class=int(str(options["few_per_class"])))
+    temperature, alpha = (float(str(options[name])) for name in ("temperature", "alpha"))
+    study = Study(found, budget, seed, fabric, temperature=temperature, alpha=alpha)
+    return Outcome(run_arm(study, arm), study.parts["test"].ids, study.split.hash)

@@ -1,0 +1,29 @@
+"""Which experiments can be recorded: a grid names one of them."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from medkd_lib.course.experiments import logits, students, teachers
+from medkd_lib.course.experiments.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How to run one cell, and which arms others build on.
+
+    ``run(datasets, roots, arm, seed, options, fabric)`` trains one arm and answers for the test
+    images.
+    """
+
+    run: Callable[..., Outcome]
+    teachers: Collection[str]
+
+
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {
+        "logits": Experiment(logits.run_cell, logits.TEACHERS),
+        "teachers": Experiment(teachers.run_cell, ()),
+        "students": Experiment(students.run_cell, students.TEACHERS),
+    }
+)

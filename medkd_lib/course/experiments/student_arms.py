@@ -1,0 +1,75 @@
+"""The arms of lesson 03: who teaches the student what, in the order of the lesson."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+FeatureTerm = Literal["dkd", "hints", "attention", "relations", "contrast", "ofa"]
+Teacher = Literal["hybrid", "vgg", "vit", "untrained"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    r"""One way to train the student.
+
+    $$\mathcal L = (1-\alpha)\,\mathrm{CE} + \alpha\,\mathcal L_{KD} + \text{terms}$$
+
+    Attributes:
+        teacher: whose answers and features; None: labels alone.
+        kd: with Hinton's term (α of the budget), else α = 0.
+        smoothing: of the labels.
+        term: one further loss, on logits, on VGG's map or on pooled features.
+        pca: partially cross attention, on the ViT's queries, keys and values.
+        gl: group-wise linear projection onto the ViT's tokens.
+        multi_view: the student sees altered images, the teacher the plain ones.
+        adversarial: a discriminator tells tokens of teacher and student apart.
+        shuffled: everything the teacher says belongs to another image of the batch.
+    """
+
+    teacher: Teacher | None = "hybrid"
+    kd: bool = False
+    smoothing: float = 0.0
+    term: FeatureTerm | None = None
+    pca: bool = False
+    gl: bool = False
+    multi_view: bool = False
+    adversarial: bool = False
+    shuffled: bool = False
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the arm needs the cross-architecture method."""
+        return self.pca or self.gl or self.multi_view
+
+
+ARMS: Mapping[str, Arm] = MappingProxyType(
+    {
+        "alone": Arm(None),
+        "smooth": Arm(None, smoothing=0.1),
+        "kd": Arm(kd=True),
+        "dkd": Arm(term="dkd"),
+        "ofa": Arm(term="ofa"),
+        "hints": Arm(term="hints"),
+        "attention": Arm(term="attention"),
+        "relations": Arm(term="relations"),
+        "contrast": Arm(term="contrast"),
+        "pca": Arm(pca=True),
+        "gl": Arm(gl=True),
+        "pca_gl": Arm(pca=True, gl=True),
+        "views": Arm(None, multi_view=True),
+        "cakd_plain": Arm(pca=True, gl=True, multi_view=True),
+        "cakd": Arm(pca=True, gl=True, multi_view=True, adversarial=True),
+        "all": Arm(kd=True, term="attention", pca=True, gl=True, multi_view=True, adversarial=True),
+        "kd_vgg": Arm("vgg", kd=True),
+        "kd_vit": Arm("vit", kd=True),
+        "kd_shuffled": Arm(kd=True, shuffled=True),
+        "pca_gl_shuffled": Arm(pca=True, gl=True, shuffled=True),
+        "kd_untrained": Arm("untrained", kd=True),
+        "pca_gl_untrained": Arm("untrained", pca=True, gl=True),
+    }
+)
+# Arms of the recorded experiment that are teachers, and their arm in lesson 02.
+TEACHERS: Mapping[str, str] = MappingProxyType(
+    {"teacher": "hybrid", "teacher_vgg": "vgg", "teacher_vit": "vit"}
+)
