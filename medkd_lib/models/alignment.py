@@ -64,8 +64,8 @@ class FlowAlign(nn.Module):
         dim: channels of both maps.
         frozen: the control: warp by zero, nothing to learn.
 
-    Source: flow warp as in Li et al. 2020 (SFNet, arXiv 2002.10120), section 3; there the two
-    maps are levels of one network and the flow is in cells of the finer one.
+    Source: the flow alignment of Li et al. 2020 (SFNet, arXiv 2002.10120), there between two
+    levels of one network.
     """
 
     def __init__(self, dim: int, *, frozen: bool = False) -> None:

@@ -36,8 +36,7 @@ class GeometricBias(nn.Module):
 
     offsets: Tensor
     squared_mm: Tensor
-    slot: Tensor
-    closed: Tensor
+    edge: Tensor
 
     def __init__(
         self, graph: GridGraph, heads: int, geometry: Geometry = "both", reach_mm: float = REACH_MM
@@ -59,39 +58,28 @@ class GeometricBias(nn.Module):
         distance = delta.norm(dim=1, keepdim=True)
         size = (graph.log_size[reader] - graph.log_size[read])[:, None]
         features = torch.cat([delta / graph.field_mm, distance / graph.field_mm, size], dim=1)
-        blocks = graph.blocks()
-        self.shapes = [block.open.shape for block in blocks]
-        is_open = torch.cat([block.open.flatten() for block in blocks])
-        closed = torch.zeros_like(is_open, dtype=torch.float32).masked_fill(~is_open, -torch.inf)
         # Not saved with the weights: the graph is built again from the configuration.
         self.register_buffer("offsets", features, persistent=False)
         self.register_buffer("squared_mm", distance**2, persistent=False)
-        self.register_buffer("slot", is_open.nonzero()[:, 0], persistent=False)
-        self.register_buffer("closed", closed[None], persistent=False)
+        self.register_buffer("edge", reader * len(graph.mask) + read, persistent=False)
+        self.nodes = len(graph.mask)
 
     def reach_mm(self) -> Tensor | None:
         """Return the reach $r_h$ of each head in mm; None without the Gaussian term."""
         return None if self.log_reach is None else self.log_reach.exp()
 
-    def forward(self) -> list[Tensor]:
-        """Return one ``(heads or 1, blocks, cells, keys)`` per scale (`Block`).
-
-        In float32 under autocast too: bfloat16 would round 100 mm² to the nearest half.
-        """
-        terms = []
+    def forward(self) -> Tensor:
+        """Return the bias of every pair, ``(heads or 1, V, V)`` float32."""
+        of_edges = torch.zeros_like(self.squared_mm)
         if self.phi is not None:
             # φ(Δp / L, |Δp| / L, Δσ)
-            terms.append(self.phi(self.offsets).to(self.closed.dtype))
+            of_edges = of_edges + self.phi(self.offsets).float()
         reach_mm = self.reach_mm()
         if reach_mm is not None:
             # - |Δp|² / 2r²
-            terms.append(-self.squared_mm / (2 * reach_mm**2))
-        bias = self.closed
-        if terms:
-            of_edges = torch.stack(terms).sum(0).T
-            bias = bias.repeat(len(of_edges), 1).index_copy(1, self.slot, of_edges)
-        parts = bias.split([shape.numel() for shape in self.shapes], dim=1)
-        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+            of_edges = of_edges - self.squared_mm / (2 * reach_mm**2)
+        pairs = of_edges.new_full((of_edges.shape[1], self.nodes**2), -torch.inf)
+        return pairs.index_copy(1, self.edge, of_edges.T).unflatten(1, (self.nodes, self.nodes))
 
 
 class GeometricLayer(nn.Module):
@@ -102,8 +90,8 @@ class GeometricLayer(nn.Module):
     h_i \leftarrow h_i + \mathrm{FFN}(h_i)$$
 
     Layer norm before each branch. $W_o$ and the last layer of the FFN start at zero, so a graph
-    that learns nothing changes nothing. The sum runs over the nodes that a row of cells reads
-    together (`GridGraph.blocks`), a fifth of all pairs.
+    that learns nothing changes nothing. Pairs off the graph are masked, not left out: with a few
+    hundred nodes the dense product is the simplest and fast enough.
 
     Args:
         graph: nodes and edges.
@@ -126,11 +114,6 @@ class GeometricLayer(nn.Module):
             raise ValueError(f"dim: expected a multiple of the {heads} heads, found {dim}")
         self.heads, self.nodes = heads, len(graph.mask)
         self.bias = GeometricBias(graph, heads, geometry)
-        self.cells = [side * side for side in graph.grids]
-        for scale, block in enumerate(graph.blocks()):
-            self.register_buffer(f"keys{scale}", block.keys, persistent=False)
-        reader, read = graph.edges()
-        self.register_buffer("edge", reader * self.nodes + read, persistent=False)
         self.norm_attention, self.norm_ffn = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.project = nn.Linear(dim, dim)
@@ -144,48 +127,26 @@ class GeometricLayer(nn.Module):
         if nodes.shape[1] != self.nodes:
             raise ValueError(f"nodes: expected the graph's {self.nodes}, found {nodes.shape[1]}")
         q, k, v = self._qkv(self.norm_attention(nodes))
-        # Σ softmax(e) v, the scales one after the other
-        read = [
-            (weights.to(v.dtype) @ self._read(v, scale)).flatten(2, 3)
-            for scale, weights in enumerate(self._weights(q, k))
-        ]
-        nodes = nodes + self.project(torch.cat(read, dim=2).transpose(1, 2).flatten(2))
+        weights = self._weights(q, k)
+        # h + W Σ softmax(e) v
+        nodes = nodes + self.project((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
         return nodes + self.ffn(self.norm_ffn(nodes))
 
     def attention(self, attention_input: Tensor) -> Tensor:
         """Return the attention ``(N, heads, V, V)``: row i what node i reads, 0 off the graph.
 
         Args:
-            attention_input: ``(N, V, dim)``, the tapped output of ``norm_attention``. Training
-                never needs the weights as a matrix, so they are computed again from it.
+            attention_input: ``(N, V, dim)``, the tapped output of ``norm_attention``.
         """
         q, k, _ = self._qkv(attention_input)
-        flat = torch.cat([weights.flatten(2) for weights in self._weights(q, k)], dim=2)
-        matrix = flat.new_zeros(*flat.shape[:2], self.nodes**2)
-        # Blocks hold the open slots in the order of the edges.
-        of_edges = flat.index_select(2, self.bias.slot)
-        return matrix.index_copy(2, self.get_buffer("edge"), of_edges).unflatten(
-            2, (-1, self.nodes)
-        )
+        return self._weights(q, k)
 
     def _qkv(self, attention_input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries over √d, keys and values, each ``(N, heads, V, d)``."""
+        """Return queries, keys and values, each ``(N, heads, V, d)``."""
         joint = self.qkv(attention_input).unflatten(2, (3, self.heads, -1))
-        q, k, v = joint.permute(2, 0, 3, 1, 4).contiguous()
-        return q / q.shape[-1] ** 0.5, k, v
+        q, k, v = joint.permute(2, 0, 3, 1, 4)
+        return q, k, v
 
-    def _read(self, nodes: Tensor, scale: int) -> Tensor:
-        """Return the nodes that the scale's blocks read, ``(N, heads, blocks, keys, d)``."""
-        keys = self.get_buffer(f"keys{scale}")
-        return nodes.index_select(2, keys.flatten()).unflatten(2, keys.shape)
-
-    def _weights(self, q: Tensor, k: Tensor) -> list[Tensor]:
-        """Return the softmax of every scale, ``(N, heads, blocks, cells, keys)``."""
-        weights = []
-        for scale, (of_scale, bias) in enumerate(
-            zip(q.split(self.cells, 2), self.bias(), strict=True)
-        ):
-            # e = q·k / √d + b
-            rows = of_scale.unflatten(2, (bias.shape[1], -1))
-            weights.append(F.softmax(rows @ self._read(k, scale).mT + bias, dim=-1))
-        return weights
+    def _weights(self, q: Tensor, k: Tensor) -> Tensor:
+        # e = q·k / √d + b
+        return F.softmax(q @ k.mT / q.shape[-1] ** 0.5 + self.bias(), dim=-1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,19 +15,6 @@ Coordinates = Literal["true", "shuffled"]
 NEIGHBOURS = 8
 
 Mask = NDArray[np.bool_]
-
-
-class Block(NamedTuple):
-    """What the cells of one scale read, block of cells by block of cells.
-
-    Attributes:
-        keys: ``(blocks, K)`` int64: all nodes that some cell of the block reads, rising, and as
-            many others as make the blocks equally long.
-        open: ``(blocks, cells, K)`` bool: which of them each cell reads.
-    """
-
-    keys: Tensor
-    open: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,27 +41,6 @@ class GridGraph:
         """Return the reading and the read node of every edge, each ``(E,)``, row by row."""
         reader, read = self.mask.nonzero(as_tuple=True)
         return reader, read
-
-    def blocks(self) -> list[Block]:
-        """Return one `Block` per scale: how to attend without all V² pairs.
-
-        The cells of one row have most of their neighbours in common, so a row is a block. Where
-        it would read more than half of the graph (complete, random), the scale is one block.
-        """
-        blocks = []
-        for rows, side in zip(
-            self.mask.split([n * n for n in self.grids]), self.grids, strict=True
-        ):
-            cells = rows.unflatten(0, (side, side))
-            if 2 * int(cells.any(1).sum(1).max()) > len(self.mask):
-                cells = rows[None]
-            read = cells.any(1)
-            # A stable sort puts the nodes that are read first and keeps each part rising.
-            order = (~read).to(torch.int8).argsort(dim=1, stable=True)
-            keys = order[:, : int(read.sum(1).max())]
-            spread = keys[:, None].expand(-1, cells.shape[1], -1)
-            blocks.append(Block(keys, cells.gather(2, spread)))
-        return blocks
 
     def node_at(self, scale: int, x_mm: float, y_mm: float) -> int:
         """Return the node whose cell holds a place of the image, for a click on a figure.
@@ -109,6 +75,7 @@ def grid_graph(
 
     | grids | nodes | edges |
     |---|---|---|
+    | 3, 7, 7 | 107 | 1 159 |
     | 3, 7, 14 | 254 | 2 776 |
     | 7, 7, 14 | 294 | 3 136 |
     | 7, 14, 14 | 441 | 4 753 |

@@ -22,8 +22,10 @@ class ScaleNorms(nn.Module):
 
     A smaller image is smoother, so each scale has its own mean and variance. Sharing their running
     averages as well leaves a network that is right in train mode and wrong in eval mode (measured
-    on a toy: 99 % against 73 % correct). Detection heads shared by the levels of a pyramid keep
-    batch norms per level for the same reason (Tan et al. 2020, EfficientDet).
+    on a toy: A1 99 % against 73 % correct, A4 100 % against 28 %).
+
+    Source: detection heads that are shared by the levels of a pyramid have the same problem;
+    EfficientDet's released code keeps batch norms per level. Here weight and bias stay shared.
 
     Args:
         vgg: the shared trunk; its present statistics are the start.

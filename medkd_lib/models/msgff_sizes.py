@@ -31,7 +31,7 @@ class MsgffShape:
     """
 
     sizes: tuple[int, ...] = (28, 56, 112)
-    grids: tuple[int, ...] = (3, 7, 14)
+    grids: tuple[int, ...] = (3, 7, 7)
     dim: int = 64
     heads: int = 4
     layers: int = 2

@@ -50,7 +50,7 @@ class PartialCrossProjector(nn.Module):
 
     def forward(self, student_map: Tensor) -> QKV:
         """Return the student's queries, keys and values."""
-        joint = self.convolutions(F.adaptive_avg_pool2d(student_map, self.grid))
+        joint = self.convolutions(_on_grid(student_map, self.grid))
         # (N, 3 · heads · d, g, g) -> (3, N, heads, g², d)
         parts = joint.flatten(2).unflatten(1, (3, self.heads, -1)).permute(1, 0, 2, 4, 3)
         return QKV(*parts)
@@ -97,7 +97,7 @@ class GroupLinear(nn.Module):
 
     def forward(self, student_map: Tensor) -> Tensor:
         """Return the student's tokens."""
-        x = self.dropout(F.adaptive_avg_pool2d(student_map, self.grid))
+        x = self.dropout(_on_grid(student_map, self.grid))
         n, b, s = len(x), self.blocks, self.share
         # Zeros complete the last blocks; what becomes of them is cut off below.
         missing = b * s - self.grid
@@ -144,3 +144,10 @@ class TokenDiscriminator(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return one logit per token."""
         return self.layers(tokens).squeeze(-1)
+
+
+def _on_grid(student_map: Tensor, grid: int) -> Tensor:
+    # Pooling to the size that is there already changes nothing and takes a millisecond.
+    if student_map.shape[-2:] == (grid, grid):
+        return student_map
+    return F.adaptive_avg_pool2d(student_map, grid)

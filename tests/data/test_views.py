@@ -1,5 +1,7 @@
 """Views: what they may change, what they must not, and that they repeat."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -95,6 +97,31 @@ def test_a_strong_view_leaves_the_background_as_it_is(background: float) -> None
     # and the tissue was exposed differently, each channel by itself
     middle = (view - images)[:, :, 28:36, 28:36].mean(dim=(2, 3))
     assert middle.std() > 0.1 and (middle[:, 0] - middle[:, 1]).std() > 0.1
+
+
+def test_a_crop_stays_within_the_image() -> None:
+    images = torch.full((64, 1, 32, 32), 0.7)
+    torch.manual_seed(0)
+    view = multi_view(images, 1.0, background=0.0, exposure=0.0, masked=0.0, degrees=0.0, crop=0.4)
+    assert (view != 0).all()
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: multi_view(x, 1.0, crop=1.0, degrees=0.0, masked=0.0),
+    lambda x: slice_augment(x, degrees=0.0, shift=0.0, flip=0.0, noise=0.0),
+])  # fmt: skip
+def test_every_channel_has_a_gain_and_an_offset_of_its_own(
+    make: Callable[[Tensor], Tensor],
+) -> None:
+    """Twice the image at the same draws: the difference is the gain, the rest the offset."""
+    views = []
+    for size in (1.0, 2.0):
+        torch.manual_seed(0)
+        views.append(make(torch.full((40, 3, 8, 8), size)).mean(dim=(2, 3)))
+    gain = views[1] - views[0]
+    for drawn, mean in ((gain, 1.0), (views[0] - gain, 0.0)):
+        assert float(drawn.mean()) == pytest.approx(mean, abs=0.06)
+        assert 0.03 < float((drawn[:, 0] - drawn[:, 1]).std() / 2**0.5) < 0.25
 
 
 def test_a_film_has_no_black_border() -> None:

@@ -70,6 +70,9 @@ def test_pytorchs_attention_agrees() -> None:
     )
     found = partial_cross_attention_loss(student, teacher, 1.0)
     assert float(found.attention) == pytest.approx(float(expected), rel=1e-10)
+    # the Gram term entry by entry; d = 4, so the root is 2
+    s, t = (torch.einsum("nhid,nhjd->nhij", x[2], x[2]) / 2 for x in (student, teacher))
+    assert float(found.gram) == pytest.approx(float(F.mse_loss(s, t)), rel=1e-10)
 
 
 @pytest.mark.parametrize("scale_free", [False, True])

@@ -31,8 +31,9 @@ from medkd_lib.methods.terms import (
 from medkd_lib.models.hybrid import Branches, HybridTeacher
 from medkd_lib.models.resize import AtSize
 from medkd_lib.models.small_cnn import SmallCNN
+from medkd_lib.models.tap import tap
 from medkd_lib.models.vgg import VggTrunk
-from medkd_lib.models.vit import VitSize, VitTrunk, attention_weights
+from medkd_lib.models.vit import VitSize, VitTrunk
 from medkd_lib.train import fit
 
 SIDE, CHANNELS, CLASSES = 16, 2, 3
@@ -150,7 +151,13 @@ def test_what_the_teacher_shows_is_its_own_and_has_no_class_token() -> None:
     torch.testing.assert_close(answer.map, vgg_map)
     assert answer.qkv is not None
     assert {tuple(x.shape) for x in answer.qkv} == {(8, 2, 16, 4)}
-    assert attention_weights(answer.qkv).shape == (8, 2, 16, 16)
+    # the last block's, from its own input
+    with tap(teacher, {"x": "vit.vit.encoder.layers.encoder_layer_1.ln_1"}) as shown:
+        teacher(images)
+    attention = teacher.vit.vit.encoder.layers[1].self_attention
+    joint = shown["x"][:, 1:] @ attention.in_proj_weight.T + attention.in_proj_bias
+    for found, expected in zip(answer.qkv, joint.chunk(3, dim=-1), strict=True):
+        torch.testing.assert_close(found.transpose(1, 2).flatten(2), expected)
     assert not any(x.requires_grad for x in (answer.logits, *answer.qkv))
 
 

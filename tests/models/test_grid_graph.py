@@ -1,20 +1,20 @@
-"""The graph over grids: pinned counts, neighbours, containment, controls, blocks, errors."""
+"""The graph over grids: pinned counts, neighbours, containment, controls, errors."""
 
 from collections.abc import Callable
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from medkd_lib.models.grid_graph import Edges, GridGraph, grid_graph
+from medkd_lib.models.grid_graph import GridGraph, grid_graph
 
-LESSON, FIELD_MM = (3, 7, 14), 224.0
+FINE, FIELD_MM = (3, 7, 14), 224.0
 
 
 @pytest.mark.parametrize(
     ("grids", "nodes", "edges"),
     [
+        ((3, 7, 7), 107, 1159),
         ((3, 7, 14), 254, 2776),
         ((7, 7, 14), 294, 3136),
         ((7, 14, 14), 441, 4753),
@@ -32,10 +32,10 @@ def test_nodes_and_edges_are_pinned(grids: tuple[int, ...], nodes: int, edges: i
 
 
 def test_places_and_sizes_are_in_mm() -> None:
-    graph = grid_graph(LESSON, FIELD_MM)
+    graph = grid_graph(FINE, FIELD_MM)
     x_then_y = graph.positions_mm[9 + 49 + 14 * 2 + 5]
     assert x_then_y.tolist() == pytest.approx([5.5 * 16, 2.5 * 16])
-    for scale, side in enumerate(LESSON):
+    for scale, side in enumerate(FINE):
         here = graph.scale_of == scale
         assert int(here.sum()) == side * side
         assert graph.positions_mm[here].mean(0).tolist() == pytest.approx([112.0, 112.0])
@@ -68,7 +68,7 @@ def test_a_child_lies_in_its_parent_and_both_read_each_other(grids: tuple[int, .
 
 
 def test_scales_that_are_no_neighbours_do_not_touch() -> None:
-    graph = grid_graph(LESSON, FIELD_MM)
+    graph = grid_graph(FINE, FIELD_MM)
     gap = (graph.scale_of[:, None] - graph.scale_of[None]).abs()
     assert not graph.mask[gap > 1].any()
 
@@ -78,15 +78,15 @@ def _across(graph: GridGraph, mask: torch.Tensor) -> torch.Tensor:
 
 
 def test_no_cross_scale_drops_exactly_the_edges_between_scales() -> None:
-    full = grid_graph(LESSON, FIELD_MM)
-    alone = grid_graph(LESSON, FIELD_MM, edges="no_cross_scale")
+    full = grid_graph(FINE, FIELD_MM)
+    alone = grid_graph(FINE, FIELD_MM, edges="no_cross_scale")
     assert torch.equal(alone.mask, full.mask & ~_across(full, full.mask))
 
 
 def test_random_edges_keep_every_degree() -> None:
-    full = grid_graph(LESSON, FIELD_MM)
+    full = grid_graph(FINE, FIELD_MM)
     random, again, other = (
-        grid_graph(LESSON, FIELD_MM, edges="random", seed=seed) for seed in (0, 0, 1)
+        grid_graph(FINE, FIELD_MM, edges="random", seed=seed) for seed in (0, 0, 1)
     )
     assert torch.equal(random.mask.sum(1), full.mask.sum(1))
     assert random.mask.diagonal().all()
@@ -98,12 +98,12 @@ def test_random_edges_keep_every_degree() -> None:
 
 
 def test_complete_reads_everything() -> None:
-    assert grid_graph(LESSON, FIELD_MM, edges="complete").mask.all()
+    assert grid_graph(FINE, FIELD_MM, edges="complete").mask.all()
 
 
 def test_shuffled_coordinates_keep_the_graph_and_the_places_of_each_scale() -> None:
-    true = grid_graph(LESSON, FIELD_MM)
-    shuffled = grid_graph(LESSON, FIELD_MM, coordinates="shuffled", seed=3)
+    true = grid_graph(FINE, FIELD_MM)
+    shuffled = grid_graph(FINE, FIELD_MM, coordinates="shuffled", seed=3)
     assert torch.equal(shuffled.mask, true.mask)
     assert torch.equal(shuffled.log_size, true.log_size)
     for scale in range(3):
@@ -112,35 +112,14 @@ def test_shuffled_coordinates_keep_the_graph_and_the_places_of_each_scale() -> N
         assert as_sets[0] == as_sets[1]
     moved = (true.positions_mm != shuffled.positions_mm).any(1)
     assert float(moved.float().mean()) > 0.9
-    again = grid_graph(LESSON, FIELD_MM, coordinates="shuffled", seed=3)
+    again = grid_graph(FINE, FIELD_MM, coordinates="shuffled", seed=3)
     assert torch.equal(again.positions_mm, shuffled.positions_mm)
-
-
-@pytest.mark.parametrize("edges", get_args(Edges))
-def test_blocks_hold_every_edge_once_in_order(edges: Edges) -> None:
-    graph = grid_graph(LESSON, FIELD_MM, edges=edges)
-    read, cells = [], 0
-    for block in graph.blocks():
-        keys = block.keys[:, None].expand(block.open.shape)
-        read.append(keys[block.open])
-        cells += block.open.shape[0] * block.open.shape[1]
-        # each key once, else the softmax would count a node twice
-        assert all(len(set(row)) == len(row) for row in block.keys.tolist())
-    assert cells == 254
-    assert torch.equal(torch.cat(read), graph.edges()[1])
-
-
-def test_blocks_spare_most_pairs() -> None:
-    slots = sum(block.open.numel() for block in grid_graph(LESSON, FIELD_MM).blocks())
-    assert slots < 0.25 * 254**2
-    whole = grid_graph(LESSON, FIELD_MM, edges="complete").blocks()
-    assert [block.keys.shape for block in whole] == [(1, 254)] * 3
 
 
 def test_a_click_finds_its_node() -> None:
     for coordinates in ("true", "shuffled"):
-        graph = grid_graph(LESSON, FIELD_MM, coordinates=coordinates)
-        true = grid_graph(LESSON, FIELD_MM).positions_mm.tolist()
+        graph = grid_graph(FINE, FIELD_MM, coordinates=coordinates)
+        true = grid_graph(FINE, FIELD_MM).positions_mm.tolist()
         for node in (0, 8, 9, 57, 58, 100, 253):
             assert graph.node_at(int(graph.scale_of[node]), *true[node]) == node
 

@@ -22,7 +22,6 @@ from medkd_lib.models.vit import NARROW_VIT, VIT_B16, VitSize, VitTrunk
 Kind = Literal["student", "hybrid", "wide", "msgff"]
 # A hybrid at the pyramid's largest size, its attention tokens as few as at the base.
 LESSON_SAMPLING = Sampling()
-LESSON_MSGFF = replace(msgff_sizes.LESSON, grids=(3, 7, 7))
 COARSE_VIT = replace(NARROW_VIT, patch=16)
 
 
@@ -55,6 +54,7 @@ class Budget:
         wide_vgg: its convolutional layers.
         wide_vit: its attention trunk.
         msgff: the full MSGFF (A4).
+        top_from: side that the information control makes the largest scale from.
         rates: learning rate of each kind of network.
     """
 
@@ -69,7 +69,8 @@ class Budget:
     wide_size: int = 112
     wide_vgg: tuple[Layer, ...] = (10, "M", 20, "M", 40, 40, "M", 80, 80)
     wide_vit: VitSize = COARSE_VIT
-    msgff: MsgffShape = LESSON_MSGFF
+    msgff: MsgffShape = msgff_sizes.LESSON
+    top_from: int = 56
     rates: Rates = LESSON_RATES
 
 
@@ -89,6 +90,7 @@ PAPER = Budget(
     wide_vgg=VGG19,
     wide_vit=replace(VIT_B16, patch=32),
     msgff=msgff_sizes.PAPER,
+    top_from=112,
     rates=Rates(student=1e-3, vgg=1e-4, vit=1e-4, both=1e-4),
 )
 BUDGETS: Mapping[str, Budget] = MappingProxyType({"smoke": SMOKE, "lesson": LESSON, "paper": PAPER})
@@ -153,7 +155,7 @@ def shape_of(name: str, budget: Budget) -> MsgffShape:
     """Return the shape of a rung, of a control, or of A2 with another alignment."""
     rungs = ladder(budget.msgff)
     others = {align: replace(rungs["A2"], align=align) for align in ("stn", "deform")}
-    return {**rungs, **controls(budget.msgff, top_from=budget.base), **others}[name]
+    return {**rungs, **controls(budget.msgff, budget.top_from), **others}[name]
 
 
 def rate_of(arm: Arm, budget: Budget) -> float:

@@ -4,14 +4,14 @@ All arms see the same patients, images and number of updates. Networks are given
 size and bring them to their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from medkd_lib.course.experiments.cohort import (
     Cohort,
@@ -90,7 +90,7 @@ class TeacherStudy:
                 self.network(arm),
                 learning_rate=rate_of(ARMS[arm], b),
                 steps=planned,
-                views=self.cohort.views,
+                views=self.views(arm),
             )
 
         inputs: dict[str, object] = {
@@ -110,6 +110,10 @@ class TeacherStudy:
             rooms=("course/experiments",),
             progress=arm if progress else "",
         )
+
+    def views(self, arm: str) -> Callable[[Tensor], Tensor]:
+        """Return an arm's augmentation; planes of a mask have no exposure and no noise."""
+        return Tensor.float if ARMS[arm].shows == "truth" else self.cohort.views
 
     def steps(self, planned: int) -> int:
         """Return the planned steps, cut by ``max_steps`` if that is set."""
