@@ -14,6 +14,7 @@ $(READY): pyproject.toml constraints.txt
 
 course: $(READY)
 	$(BIN)/medkd data make cxr3 -j 2
+	$(BIN)/medkd data make brats2023_gli --patients 120 -j 2
 	$(BIN)/medkd run all -j 2
 
 test: $(READY)

@@ -30,6 +30,16 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
              "many_kd"),
             ("few_kd_vs_alone", "few_kd_vs_shuffled", "few_kd_vs_pseudo", "many_kd_vs_alone"),
         ),
+        "02": Selection(
+            ("student", "vgg", "vit", "hybrid", "hybrid_wide", "a1", "a2", "a3", "a4"),
+            ("teacher_vs_student", "hybrid_vs_vgg", "hybrid_vs_vit", "msgff_vs_hybrid",
+             "msgff_vs_wide"),
+        ),
+        "03": Selection(
+            ("teacher", "alone", "smooth", "kd", "hints", "attention", "pca_gl", "cakd", "all",
+             "kd_shuffled"),
+            ("kd_vs_alone", "cakd_vs_alone", "all_vs_alone", "cakd_vs_kd", "kd_vs_shuffled"),
+        ),
     }
 )  # fmt: skip
 
@@ -38,18 +48,18 @@ def results_block(recorded: Recorded, selection: Selection) -> str:
     """Return the Markdown between the markers: arms by setting, then declared contrasts."""
     grid = recorded.grid
     measure = grid.primary.replace("_", " ")
-    head = f"| test {measure} | " + " | ".join(s.title for s in grid.settings) + " |"
-    lines = [head, "|---" * (len(grid.settings) + 1) + "|"]
+    head = f"| test {measure} | " + " | ".join(s.title for s in recorded.settings) + " |"
+    lines = [head, "|---" * (len(recorded.settings) + 1) + "|"]
     for arm in selection.arms:
-        cells = [_mean(recorded, s.id, arm) for s in grid.settings]
+        cells = [_mean(recorded, s.id, arm) for s in recorded.settings]
         lines.append(f"| {recorded.arm_titles[arm]} | " + " | ".join(cells) + " |")
     lines += ["", head.replace(f"test {measure}", "declared contrast (difference)")]
-    lines.append("|---" * (len(grid.settings) + 1) + "|")
+    lines.append("|---" * (len(recorded.settings) + 1) + "|")
     for contrast in selection.contrasts:
-        cells = [_difference(recorded, s.id, contrast) for s in grid.settings]
+        cells = [_difference(recorded, s.id, contrast) for s in recorded.settings]
         lines.append(f"| {recorded.questions[contrast]} | " + " | ".join(cells) + " |")
     table = recorded.contrasts.groupby("setting")
-    patients = ", ".join(f"{s.title}: {table.first().patients[s.id]}" for s in grid.settings)
+    patients = ", ".join(f"{s.title}: {table.first().patients[s.id]}" for s in recorded.settings)
     families = len({c.family for c in grid.contrasts})
     asked = "over all" if families == 1 else f"within each of the {families} families of"
     lines += [

@@ -49,6 +49,12 @@ class Recorded:
         return {arm: ARM_TITLES[arm] for arm in self.grid.arms_of(self._setting(setting))}
 
     @property
+    def settings(self) -> list[Setting]:
+        """The settings that were recorded, in the grid's order; others are only declared so far."""
+        known = set(self.runs.setting)
+        return [s for s in self.grid.settings if s.id in known]
+
+    @property
     def questions(self) -> dict[str, str]:
         """Contrast id → what it asks."""
         return {c.id: c.question for c in self.grid.contrasts}
@@ -82,19 +88,21 @@ class Recorded:
             if images.evidence != "phantom"
             else f"phantom_{config.difficulty}"
         ) + (f"_{scheme}" if scheme else "")
-        known = {s.id: s for s in self.grid.settings}
+        known = {s.id: s for s in self.settings}
         if wanted in known:
-            if not self._same_experiment(config):
+            same = self._same_experiment(config, known[wanted])
+            if not same:
                 print("your run differs from the recorded ones by more than its seed: no star")
-            return Shown(wanted, known[wanted].title, self._same_experiment(config))
+            return Shown(wanted, known[wanted].title, same)
         default = known["phantom_subtle"]
         print(f"{wanted} was not recorded: shown is {default.title}, without your run")
         return Shown(default.id, default.title, False)
 
-    def _same_experiment(self, config: Config) -> bool:
+    def _same_experiment(self, config: Config, setting: Setting) -> bool:
         """Whether the reader's run differs from the recorded ones by its seed alone."""
-        mine = {name: getattr(config, name) for name in self.grid.options if hasattr(config, name)}
-        theirs = {name: self.grid.options[name] for name in mine}
+        options = self.grid.options | setting.options
+        mine = {name: getattr(config, name) for name in options if hasattr(config, name)}
+        theirs = {name: options[name] for name in mine}
         return config.profile == "lesson" and not config.truncated and mine == theirs
 
     def verdicts(self, setting: str) -> pd.DataFrame:

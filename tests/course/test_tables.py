@@ -73,8 +73,10 @@ def test_committed_contrasts_follow_from_the_committed_runs(lesson: str) -> None
     runs = read_runs(folder)
     again = contrast_table(declared, runs, read_cases(folder))
     pd.testing.assert_frame_equal(again, read_contrasts(folder), check_exact=False, atol=2e-4)
-    cells = sum(len(declared.arms_of(s)) for s in declared.settings) * len(declared.seeds)
-    assert len(runs) == cells, "the committed grid is unfinished: medkd record"
+    for setting in declared.settings:
+        found = (runs.setting == setting.id).sum()
+        cells = len(declared.arms_of(setting)) * len(declared.seeds)
+        assert found in (0, cells), f"{setting.id} is half recorded: medkd record {lesson}"
 
 
 def balanced_grid(**contrast: str) -> Grid:

@@ -1,0 +1,55 @@
+"""Declared contrasts, one family of questions at a time, in several settings side by side."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from medkd_lib.show.style import METHOD, OKABE_ITO, course_style
+
+
+def forest_by_setting(
+    contrasts: pd.DataFrame,
+    questions: Mapping[str, str],
+    settings: Mapping[str, str],
+    title: str,
+    limits: tuple[float, float],
+    measure: str,
+) -> Figure:
+    """Draw one family of declared contrasts in several settings side by side.
+
+    Args:
+        contrasts: rows of ``contrasts.csv``.
+        questions: contrast id → label, in drawing order.
+        settings: setting id → title of its panel.
+        title: of the figure.
+        limits: of every panel's axis.
+        measure: what the difference is one of.
+    """
+    place = {contrast: row for row, contrast in enumerate(questions)}
+    colours = {"better": METHOD, "worse": OKABE_ITO["vermillion"]}
+    with course_style():
+        figure, axes = plt.subplots(
+            1, len(settings), figsize=(4.6 + 2.35 * len(settings), 0.5 * len(questions) + 1.9),
+            sharey=True, squeeze=False,
+        )  # fmt: skip
+        for ax, (setting, heading) in zip(axes[0], settings.items(), strict=True):
+            ax.axvline(0, color="black", lw=1)
+            mine = contrasts[contrasts.setting == setting]
+            for line in mine[mine.contrast.isin(list(questions))].itertuples():
+                colour = colours.get(str(line.verdict), OKABE_ITO["grey"])
+                row = place[str(line.contrast)]
+                ax.plot([line.low, line.high], [row, row], color=colour, lw=3)
+                ax.plot(line.difference, row, "o", color=colour, ms=8)
+            ax.set(title=heading, xlim=limits)
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+            ax.set_ylim(len(questions) - 0.4, -0.6)
+        axes[0][0].set_yticks(range(len(questions)), list(questions.values()))
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        figure.supxlabel(
+            f"difference in {measure}, 95 % interval · green better, red worse, grey undecided "
+            "(Holm within the family)", fontsize=11,
+        )  # fmt: skip
+    return figure

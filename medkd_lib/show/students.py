@@ -1,0 +1,213 @@
+"""Figures about students and their teachers: training terms, similarity, noise and cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from medkd_lib.show.style import METHOD, OKABE_ITO, STUDENT, TEACHER, course_style
+
+# Wide enough apart to be told in grey as well.
+LINES = ("-", "--", "-.", ":")
+MARKERS = "os^Dv<>P*X"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A named loss of a history: what its panel is called, and a value worth a dotted line.
+
+    Attributes:
+        title: of the panel.
+        line: height of the dotted line, or None.
+        says: what the line means.
+    """
+
+    title: str
+    line: float | None = None
+    says: str = ""
+
+
+def training_terms(
+    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    steps: Mapping[str, Sequence[int]],
+    terms: Mapping[str, Term],
+    columns: int = 4,
+) -> Figure:
+    """Draw every term of every training over its steps, one panel per term.
+
+    Args:
+        histories: training → loss name → values at the logged steps.
+        steps: training → the logged steps.
+        terms: loss name → its panel, in drawing order; names that no history has are left out.
+        columns: panels side by side.
+    """
+    shown = [name for name in terms if any(name in h for h in histories.values())]
+    rows = -(-len(shown) // columns)
+    with course_style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(3.3 * columns, 2.8 * rows + 0.5), squeeze=False
+        )
+        for ax in axes.flat[len(shown) :]:
+            ax.axis("off")
+        drawn = {}
+        for ax, name in zip(axes.flat, shown, strict=False):
+            for number, (label, history) in enumerate(histories.items()):
+                if name in history:
+                    style = LINES[number % len(LINES)]
+                    (line,) = ax.plot(steps[label], history[name], style, color=f"C{number}", lw=2)
+                    drawn[label] = line
+            _dotted(ax, terms[name])
+            ax.set_title(terms[name].title)
+            ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        for ax in axes[-1]:
+            ax.set_xlabel("step")
+        figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=len(drawn))
+    return figure
+
+
+def _dotted(ax: Axes, term: Term) -> None:
+    if term.line is None:
+        return
+    ax.axhline(term.line, ls=":", color="black", lw=1.2)
+    # A little room above, so that the words stand clear of line and frame.
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, max(high, term.line + 0.18 * (high - low)))
+    ax.text(0.98, term.line, term.says, va="bottom", ha="right", fontsize=10,
+            transform=ax.get_yaxis_transform())  # fmt: skip
+
+
+def similarity(
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+    measure: str,
+    reference: tuple[float, str] | None = None,
+) -> Figure:
+    """Draw a similarity of student and teacher over the training, one named line per training.
+
+    Each logged value is of one batch: thin the values, thick the mean of three neighbours.
+
+    Args:
+        curves: label → steps and values.
+        measure: label of the axis.
+        reference: height and meaning of a dotted line.
+    """
+    with course_style():
+        figure, ax = plt.subplots(figsize=(9.2, 4.2))
+        for number, (label, (steps, values)) in enumerate(curves.items()):
+            style, colour = LINES[number % len(LINES)], f"C{number}"
+            ax.plot(steps, values, color=colour, lw=1, alpha=0.4)
+            smooth = pd.Series(values).rolling(3, center=True, min_periods=1).mean()
+            ax.plot(steps, smooth, style, color=colour, lw=3, label=label)
+        if reference is not None:
+            ax.axhline(reference[0], ls=":", lw=2, color="black", label=reference[1])
+        ax.set(xlabel="step", ylabel=measure)
+        figure.legend(loc="outside right center")
+    return figure
+
+
+def cka_maps(matrices: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw CKA matrices (student layers × teacher layers) side by side on one colour scale."""
+    first = next(iter(matrices.values()))
+    rows, columns = first.shape
+    width = 0.62 * columns + 0.4
+    with course_style():
+        figure, axes = plt.subplots(
+            1, len(matrices), figsize=(len(matrices) * width + 2.0, 0.62 * rows + 2.3),
+            sharey=True, squeeze=False,
+        )  # fmt: skip
+        for ax, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+            image = ax.imshow(matrix.to_numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto")
+            for (i, j), value in np.ndenumerate(matrix.to_numpy()):
+                ax.text(j, i, f"{value:.2f}"[-3:] if 0 <= value < 1 else f"{value:.1f}",
+                        ha="center", va="center", fontsize=11,
+                        color="black" if value > 0.55 else "white")  # fmt: skip
+            ax.set_xticks(range(columns), list(matrix.columns), rotation=60, ha="right")
+            ax.set_yticks(range(rows), list(matrix.index))
+            ax.set_title(title)
+            ax.grid(False)
+        figure.colorbar(image, ax=list(axes[0]), label="CKA (unbiased)", shrink=0.85)
+        figure.supxlabel("teacher", fontsize=12)
+    return figure
+
+
+def noise_sweep(
+    sigmas: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    chance: float,
+    marked: float | None = None,
+    unit: str = "",
+) -> Figure:
+    """Draw balanced accuracy against the test noise, one named line per network.
+
+    Args:
+        sigmas: standard deviations of the noise.
+        curves: label → balanced accuracy at each of them.
+        chance: a dotted line, drawn if a curve comes near it.
+        marked: the one noise that was recorded over seeds.
+        unit: of the noise.
+    """
+    with course_style():
+        figure, ax = plt.subplots(figsize=(8.6, 4.2))
+        for number, (label, values) in enumerate(curves.items()):
+            ax.plot(sigmas, values, marker=MARKERS[number % len(MARKERS)], ms=7, lw=2, label=label)
+        # Far below all curves the line would only squeeze them together.
+        if min(min(values) for values in curves.values()) < chance + 0.15:
+            ax.axhline(chance, ls=":", color="black")
+            ax.text(sigmas[0], chance, "chance", va="bottom", fontsize=11)
+        if marked is not None:
+            ax.axvline(marked, ls="--", lw=1, color=OKABE_ITO["grey"])
+            ax.text(marked, 1.0, " recorded", fontsize=11, va="top",
+                    color=OKABE_ITO["grey"], transform=ax.get_xaxis_transform())  # fmt: skip
+        ax.set(xlabel=f"σ of the test noise{f', {unit}' if unit else ''}",
+               ylabel="balanced accuracy")  # fmt: skip
+        figure.legend(loc="outside right center")
+    return figure
+
+
+@dataclass(frozen=True)
+class Priced:
+    """One network: what an image costs, and how often its answer is right.
+
+    Attributes:
+        label: name.
+        macs: multiply-accumulate operations for an image.
+        parameters: weights.
+        value: primary measure.
+        interval: of the value.
+        teacher: draws it in the teacher's colour.
+    """
+
+    label: str
+    macs: int
+    parameters: int
+    value: float
+    interval: tuple[float, float]
+    teacher: bool = False
+
+
+def accuracy_against_cost(networks: Sequence[Priced], measure: str) -> Figure:
+    """Draw each network's measure with its interval over its arithmetic, on a logarithmic axis.
+
+    Networks of equal arithmetic are drawn side by side, or their intervals would cover each other.
+    """
+    with course_style():
+        figure, ax = plt.subplots(figsize=(9.2, 4.2))
+        placed: dict[int, int] = {}
+        for number, network in enumerate(networks):
+            turn = placed[network.macs] = placed.get(network.macs, -1) + 1
+            x = network.macs / 1e6 * 1.13**turn
+            colour = TEACHER if network.teacher else (STUDENT, METHOD)[turn > 0]
+            marker = MARKERS[number % len(MARKERS)]
+            ax.plot([x, x], network.interval, color=colour, lw=5, alpha=0.3)
+            label = f"{network.label}: {network.parameters:,} weights"
+            ax.plot(x, network.value, marker, ms=10, color=colour, mec="black", label=label)
+        ax.set_xscale("log")
+        ax.margins(x=0.15)
+        ax.set(xlabel="million multiply-accumulates per image", ylabel=measure)
+        figure.legend(loc="outside right upper")
+    return figure

@@ -1,0 +1,97 @@
+"""Figures about students: what is drawn is what was measured."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.lines import Line2D
+
+from medkd_lib.show.students import (
+    Priced,
+    Term,
+    accuracy_against_cost,
+    cka_maps,
+    noise_sweep,
+    similarity,
+    training_terms,
+)
+
+mpl.use("agg")
+
+
+def heights(line: Line2D) -> list[float]:
+    return [float(y) for y in np.asarray(line.get_ydata(), float)]
+
+
+def places(line: Line2D) -> list[float]:
+    return [float(x) for x in np.asarray(line.get_xdata(), float)]
+
+
+TERMS = {"a": Term("loss A", 1.0, "answers zero"), "absent": Term("nobody's"), "b": Term("loss B")}
+
+
+def test_each_term_has_a_panel_with_the_trainings_that_have_it() -> None:
+    histories = {"kd": {"a": [3.0, 2.0]}, "cakd": {"a": [2.0, 1.5], "b": [5.0, 4.0]}}
+    figure = training_terms(histories, {"kd": [1, 2], "cakd": [1, 2]}, TERMS, columns=3)
+    panels = {ax.get_title(loc="left"): ax for ax in figure.axes if ax.axison}
+    assert list(panels) == ["loss A", "loss B"]
+    drawn = [heights(line) for line in panels["loss A"].lines]
+    assert drawn == [[3, 2], [2, 1.5], [1, 1]]  # the last one is dotted
+    assert [text.get_text() for text in panels["loss A"].texts] == ["answers zero"]
+    assert panels["loss A"].get_ylim()[1] > 3
+    (only,) = panels["loss B"].lines
+    assert heights(only) == [5, 4]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["kd", "cakd"]
+
+
+def test_a_training_keeps_its_colour_in_every_panel() -> None:
+    histories = {"kd": {"a": [1.0]}, "cakd": {"a": [1.0], "b": [2.0]}}
+    figure = training_terms(histories, {"kd": [1], "cakd": [1]}, {"a": Term("A"), "b": Term("B")})
+    of_cakd = figure.axes[0].lines[1], figure.axes[1].lines[0]
+    assert of_cakd[0].get_color() == of_cakd[1].get_color() != figure.axes[0].lines[0].get_color()
+    assert of_cakd[0].get_linestyle() == of_cakd[1].get_linestyle()
+
+
+def test_similarity_shows_values_and_the_mean_of_three_neighbours() -> None:
+    figure = similarity({"true": ([1, 2, 3], [0.0, 0.3, 0.9])}, "cosine", (0.5, "no image"))
+    raw, smooth, line = figure.axes[0].lines
+    assert heights(raw) == [0, 0.3, 0.9] and heights(line) == [0.5, 0.5]
+    assert heights(smooth) == pytest.approx([0.15, 0.4, 0.6])
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["true", "no image"]
+
+
+def test_cka_maps_share_one_scale_and_write_every_value() -> None:
+    first = pd.DataFrame([[0.12, -0.04], [1.0, 0.5]], ["s1", "s2"], ["t1", "t2"])
+    figure = cka_maps({"before": first, "after": first + 0.1})
+    before, after = figure.axes[:2]
+    assert [t.get_text() for t in before.texts] == [".12", "-0.0", "1.0", ".50"]
+    assert before.images[0].get_clim() == after.images[0].get_clim() == (0, 1)
+    shown = np.asarray(after.images[0].get_array())
+    assert shown.ravel().tolist() == pytest.approx((first + 0.1).to_numpy().ravel().tolist())
+    assert [t.get_text() for t in before.get_xticklabels()] == ["t1", "t2"]
+
+
+def test_chance_is_drawn_only_where_a_curve_comes_near_it() -> None:
+    far = noise_sweep([0, 1], {"kd": [0.9, 0.8]}, chance=0.33, marked=0.5)
+    near = noise_sweep([0, 1], {"kd": [0.9, 0.4]}, chance=0.33)
+    assert heights(far.axes[0].lines[0]) == [0.9, 0.8]
+    assert [t.get_text() for t in far.axes[0].texts] == [" recorded"]
+    assert [t.get_text() for t in near.axes[0].texts] == ["chance"]
+
+
+def test_networks_of_equal_cost_stand_side_by_side_in_the_order_given() -> None:
+    networks = [
+        Priced("teacher", 14_000_000, 190_000, 0.85, (0.8, 0.9), teacher=True),
+        Priced("alone", 700_000, 6_000, 0.77, (0.7, 0.82)),
+        Priced("kd", 700_000, 6_000, 0.75, (0.69, 0.8)),
+    ]
+    figure = accuracy_against_cost(networks, "accuracy")
+    (ax,) = figure.axes
+    bars, dots = ax.lines[::2], ax.lines[1::2]
+    assert [heights(dot)[0] for dot in dots] == [0.85, 0.77, 0.75]
+    assert [tuple(heights(bar)) for bar in bars] == [n.interval for n in networks]
+    first, second, third = (places(dot)[0] for dot in dots)
+    assert first == 14 and second == 0.7 < third < 0.9
+    colours = [dot.get_color() for dot in dots]
+    assert len(set(colours)) == 3
+    assert "alone: 6,000 weights" in [t.get_text() for t in figure.legends[0].get_texts()]
