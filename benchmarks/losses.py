@@ -41,7 +41,7 @@ LEFT_OUT = ("alone", "smooth", "views")  # no teacher: nothing to compare
 
 
 def batch() -> dict[str, torch.Tensor]:
-    """A batch of noise slices: the cost does not depend on what they show."""
+    """Return a batch of noise slices: the cost does not depend on what they show."""
     generator = torch.Generator().manual_seed(0)
     size = LESSON.sampling.size
     return {
@@ -52,7 +52,7 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 def methods(fabric: Fabric) -> dict[str, Method]:
-    """Every arm's method with an untrained teacher, ready to step."""
+    """Return every arm's method with an untrained teacher, ready to step."""
     b = batch()
     names = tuple(map(str, range(LESSON.batch_size)))
     images = ImageSet(b["images"], b["labels"], names, names, "noise")

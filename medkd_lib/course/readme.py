@@ -61,7 +61,7 @@ def results_block(recorded: Recorded, selection: Selection) -> str:
     table = recorded.contrasts.groupby("setting")
     patients = ", ".join(f"{s.title}: {table.first().patients[s.id]}" for s in recorded.settings)
     families = len({c.family for c in grid.contrasts})
-    asked = "over all" if families == 1 else f"within each of the {families} families of"
+    asked = f"over the {len(grid.contrasts)}" if families == 1 else "within each family of"
     lines += [
         "",
         f"{len(grid.seeds)} seeds each. Arms: mean and 95 % t-interval over seeds. Contrasts: "

@@ -70,7 +70,8 @@ def crossed_matrices(
             for (row, column), value in np.ndenumerate(values):
                 colour = OKABE_ITO["orange" if own[row, column] else "sky"]
                 ax.add_patch(Rectangle((column, row), 1, 1, fc=colour, ec="white", lw=3))
-                ax.text(column + 0.5, row + 0.5, f"{value:.2g}", ha="center", va="center",
+                number = f"{round(float(value), 2):g}"
+                ax.text(column + 0.5, row + 0.5, number, ha="center", va="center",
                         fontsize=14)  # fmt: skip
             ax.set(title=title, xlim=(0, values.shape[1]), ylim=(values.shape[0], 0))
             ax.set_aspect("equal")

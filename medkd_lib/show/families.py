@@ -32,7 +32,8 @@ def forest_by_setting(
     colours = {"better": METHOD, "worse": OKABE_ITO["vermillion"]}
     with course_style():
         figure, axes = plt.subplots(
-            1, len(settings), figsize=(4.6 + 2.35 * len(settings), 0.5 * len(questions) + 1.9),
+            1, len(settings),
+            figsize=(4.6 + 2.5 * max(2, len(settings)), 0.5 * len(questions) + 2.1),
             sharey=True, squeeze=False,
         )  # fmt: skip
         for ax, (setting, heading) in zip(axes[0], settings.items(), strict=True):
@@ -49,7 +50,7 @@ def forest_by_setting(
         axes[0][0].set_yticks(range(len(questions)), list(questions.values()))
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         figure.supxlabel(
-            f"difference in {measure}, 95 % interval · green better, red worse, grey undecided "
-            "(Holm within the family)", fontsize=11,
+f"difference in {measure}, 95 % interval\n"
+            "green better, red worse, grey undecided (Holm within the family)", fontsize=11,
         )  # fmt: skip
     return figure

@@ -1,11 +1,9 @@
-"""Figures about students and their teachers: training terms, similarity, noise and cost."""
+"""Figures about students and their teachers: training terms, noise and cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -79,59 +77,6 @@ def _dotted(ax: Axes, term: Term) -> None:
     ax.set_ylim(low, max(high, term.line + 0.18 * (high - low)))
     ax.text(0.98, term.line, term.says, va="bottom", ha="right", fontsize=10,
             transform=ax.get_yaxis_transform())  # fmt: skip
-
-
-def similarity(
-    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
-    measure: str,
-    reference: tuple[float, str] | None = None,
-) -> Figure:
-    """Draw a similarity of student and teacher over the training, one named line per training.
-
-    Each logged value is of one batch: thin the values, thick the mean of three neighbours.
-
-    Args:
-        curves: label → steps and values.
-        measure: label of the axis.
-        reference: height and meaning of a dotted line.
-    """
-    with course_style():
-        figure, ax = plt.subplots(figsize=(9.2, 4.2))
-        for number, (label, (steps, values)) in enumerate(curves.items()):
-            style, colour = LINES[number % len(LINES)], f"C{number}"
-            ax.plot(steps, values, color=colour, lw=1, alpha=0.4)
-            smooth = pd.Series(values).rolling(3, center=True, min_periods=1).mean()
-            ax.plot(steps, smooth, style, color=colour, lw=3, label=label)
-        if reference is not None:
-            ax.axhline(reference[0], ls=":", lw=2, color="black", label=reference[1])
-        ax.set(xlabel="step", ylabel=measure)
-        figure.legend(loc="outside right center")
-    return figure
-
-
-def cka_maps(matrices: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw CKA matrices (student layers × teacher layers) side by side on one colour scale."""
-    first = next(iter(matrices.values()))
-    rows, columns = first.shape
-    width = 0.62 * columns + 0.4
-    with course_style():
-        figure, axes = plt.subplots(
-            1, len(matrices), figsize=(len(matrices) * width + 2.0, 0.62 * rows + 2.3),
-            sharey=True, squeeze=False,
-        )  # fmt: skip
-        for ax, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
-            image = ax.imshow(matrix.to_numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto")
-            for (i, j), value in np.ndenumerate(matrix.to_numpy()):
-                ax.text(j, i, f"{value:.2f}"[-3:] if 0 <= value < 1 else f"{value:.1f}",
-                        ha="center", va="center", fontsize=11,
-                        color="black" if value > 0.55 else "white")  # fmt: skip
-            ax.set_xticks(range(columns), list(matrix.columns), rotation=60, ha="right")
-            ax.set_yticks(range(rows), list(matrix.index))
-            ax.set_title(title)
-            ax.grid(False)
-        figure.colorbar(image, ax=list(axes[0]), label="CKA (unbiased)", shrink=0.85)
-        figure.supxlabel("teacher", fontsize=12)
-    return figure
 
 
 def noise_sweep(

@@ -149,9 +149,9 @@ print(f"one cell of the narrow VGG's last map looks at {field} pixels; the image
 by_hand = np.exp([0.0, -2.0, -2.0, -4.0])
 by_hand /= by_hand.sum()
 four_cells = grid_graph((2,), field_mm=128.0)
-layer = GeometricLayer(four_cells, dim=8, heads=1, geometry="gauss")  # its reach begins at 32 mm
+geometric = GeometricLayer(four_cells, dim=8, heads=1, geometry="gauss")  # its reach begins at 32 mm
 with torch.no_grad():
-    weights = layer.attention(torch.zeros(1, 4, 8))[0, 0, 0].numpy()  # equal nodes: equal q·k
+    weights = geometric.attention(torch.zeros(1, 4, 8))[0, 0, 0].numpy()  # equal nodes: equal q·k
 assert np.allclose(weights, by_hand, atol=1e-6)
 print("the first cell's attention, by hand and in the library:", weights.round(3))
 
@@ -385,12 +385,11 @@ from medkd_lib.show.teachers import examples
 
 gallery = Gallery(run_folder("02_two_architectures_in_one_teacher"))
 train, test = cohort.parts["train"], cohort.parts["test"]
-has_masks = test.masks is not None
-area = test.masks.ne(0).sum(dim=(1, 2)) if has_masks else test.labels
+area = test.labels if test.masks is None else test.masks.ne(0).sum(dim=(1, 2))
 per_class = [(test.labels == k).nonzero().flatten() for k in range(len(cohort.class_names))]
-if volumes:  # of each class the slice with the most tumour, or, without any, the most tissue
-    seen = area + test.images.ne(0).any(dim=1).sum(dim=(1, 2)) / 1e6
-    rows = torch.stack([r[seen[r].argmax()] for r in per_class])
+if test.masks is not None:  # of each class the slice with the most tumour, or, without any, the most tissue
+    most = area + test.images.ne(0).any(dim=1).sum(dim=(1, 2)) / 1e6
+    rows = torch.stack([r[most[r].argmax()] for r in per_class])
     shown = examples(test.images[rows], test.masks[rows], cohort.class_names, CHANNELS)
 else:
     rows = torch.cat([r[:4] for r in per_class])
@@ -422,11 +421,11 @@ from medkd_lib.course.experiments.teacher_arms import ARMS
 from medkd_lib.course.lesson_classify import report_metrics
 
 guess_outline = ""  # your guess of its balanced accuracy, for example "0.4"
-baselines = ["student"] + (["outline", "oracle"] if has_masks else []) + (["no_tumour"] if types else [])
+baselines = ["student"] + (["outline", "oracle"] if test.masks is not None else []) + (["no_tumour"] if types else [])
 trained = {arm: study.train(arm, progress=True) for arm in baselines}
 results = {arm: study.predictions(t.network, shows=ARMS[arm].shows) for arm, t in trained.items()}
 table(report_metrics(results, "balanced_accuracy"))
-if has_masks:
+if test.masks is not None:
     print(f"outline only, your guess: {guess_outline or 'none'}; chance is {1 / len(cohort.class_names):.2f}")
     height = pd.cut([int(name[-3:]) for name in train.ids], 4, labels=["low", "lower middle", "upper middle", "high"])
     names = pd.Categorical([cohort.class_names[k] for k in train.labels], cohort.class_names)
@@ -472,7 +471,13 @@ print("your prediction:", my_prediction or "none; write one into the first line 
 
 # %%
 from medkd_lib.course.arm_titles import ARM_TITLES
-from medkd_lib.evaluate.disagreement import compare_pair, confusion, disagreement, patient_level
+from medkd_lib.evaluate.disagreement import (
+    Rule,
+    compare_pair,
+    confusion,
+    disagreement,
+    patient_level,
+)
 from medkd_lib.show.teachers import confusions, disagreement_matrix
 
 called = {"student": "student", "VGG": "vgg", "ViT": "vit", "hybrid": "hybrid"}
@@ -483,7 +488,7 @@ print(f"VGG and ViT: both right {pair.both_right:.2f}, exactly one {pair.one_rig
       f"both wrong {pair.both_wrong:.2f}; agreement beyond chance κ = {pair.kappa:.2f}")
 print(f"accuracy of a perfect judge of the two answers: {1 - pair.both_wrong:.3f}; "
       f"of the hybrid: {results['hybrid'].correct.mean():.3f}")
-rule = "highest" if volumes and not types else "mean"
+rule: Rule = "highest" if volumes and not types else "mean"
 tables = {}
 for arm in ("vgg", "vit", "hybrid"):
     title = ARM_TITLES[arm].split(",")[0]
@@ -509,6 +514,8 @@ gallery.show(confusions({title: tables[title] for title in in_rows}), name="conf
 # not be where its evidence lies, so Grad-CAM of this map may miss the tumour although the branch answers rightly.
 
 # %%
+from typing import Any
+
 from medkd_lib.course.lesson_teachers import localisation_table, maps_of
 from medkd_lib.evaluate.saliency import attention_rollout
 from medkd_lib.show.teachers import looks
@@ -524,7 +531,8 @@ by_size = area.argsort(descending=True, stable=True)[: int((area > 0).sum())]  #
 chosen = test.rows(by_size[torch.linspace(0, len(by_size) - 1, min(48, len(by_size))).long()])
 pixels, masks = chosen.inputs().float(), chosen.masks
 answers = predict(trained["hybrid"].network, pixels).argmax(dim=1)
-states = {"trained": trained["hybrid"].network, "untrained": study.train("hybrid", steps=0).network}
+states: dict[str, Any] = {"trained": trained["hybrid"].network,
+                          "untrained": study.train("hybrid", steps=0).network}
 maps = {state: maps_of(network, pixels, answers, follow) for state, network in states.items()}
 few = torch.tensor([0, len(chosen) // 3, len(chosen) - 1])
 titles = [f"label: {cohort.class_names[chosen.labels[n]]}\nanswer: {cohort.class_names[answers[n]]}" for n in few]
@@ -573,7 +581,7 @@ native = one.shape[-1]
 sizes = {f"{native // 2} blown up to {native}": to_size(to_size(one, native // 2), native),
          f"{native} as read": one, f"{native} blown up to {2 * native}": to_size(one, 2 * native)}
 middle = [native / 2] * 2 if one_mask is None else one_mask.nonzero().float().mean(0).flip(0).tolist()
-place = tuple(axis * shape.field_mm / native for axis in middle)  # of the tumour, x and y in mm
+place = (middle[0] * shape.field_mm / native, middle[1] * shape.field_mm / native)  # of the tumour, in mm
 gallery.show(
     detail({title: grey(x[0]) for title, x in sizes.items()}, shape.field_mm, place, [native // 2, native]),
     name="detail",
@@ -674,7 +682,7 @@ from medkd_lib.show.graph import flow_arrows
 def library_warp(feature_map: NDArray, flow: NDArray) -> NDArray:
     """The library's aligner, its flow set by hand (for a flow that is the same everywhere)."""
     align = FlowAlign(len(feature_map))
-    align.head.bias.data = torch.tensor(flow[:, 0, 0], dtype=torch.float32)
+    align.load_state_dict({"head.bias": torch.tensor(flow[:, 0, 0], dtype=torch.float32)}, strict=False)
     moved = torch.tensor(feature_map, dtype=torch.float32)[None]
     return align(moved, moved).map[0].detach().numpy()
 
@@ -687,7 +695,7 @@ assert np.allclose(read_from(square, shift), library_warp(square, shift), atol=1
 trained[config.rung] = study.train(config.rung, progress=True)
 results[config.rung] = study.predictions(trained[config.rung].network)
 table(report_metrics({arm: results[arm] for arm in ("student", "hybrid", config.rung)}, "balanced_accuracy"))
-msgff = trained[config.rung].network.eval()
+msgff: Any = trained[config.rung].network.eval()
 with torch.no_grad(), tap(msgff, {str(s): f"flows.{s}" for s in range(len(shape.grids))}) as seen:
     msgff(pixels.to(study.fabric.device))
 if shape.align == "flow":
@@ -946,9 +954,9 @@ families = {"teacher": "Is there a teacher?", "ladder": "Does each rung earn its
 widest = float(recorded.contrasts[["low", "high"]].abs().quantile(0.97).max())
 for family, title in families.items():
     asked = {c.id: c.question for c in recorded.grid.contrasts if c.family == family}
-    held = set(recorded.contrasts[recorded.contrasts.contrast.isin(list(asked))].setting)
+    answering = set(recorded.contrasts[recorded.contrasts.contrast.isin(list(asked))].setting)
     gallery.show(
-        forest_by_setting(recorded.contrasts, asked, {s.id: s.title for s in recorded.grid.settings if s.id in held},
+        forest_by_setting(recorded.contrasts, asked, {s.id: s.title for s in recorded.settings if s.id in answering},
                           title, (-widest, widest), "balanced accuracy"),
         name=f"forest_{family}",
         alt=f"Declared contrasts, family {family}: differences in balanced accuracy with 95 % intervals in "
@@ -1002,14 +1010,12 @@ gallery.show(
     "for student, branches, hybrids and the ladder.")
 
 # %%
-from medkd_lib.course.grid import results_folder
 from medkd_lib.course.recorded import claim_ledger
 from medkd_lib.course.verdict import teacher_verdict
 
-judged = [teacher_verdict(recorded, s.id) for s in recorded.grid.settings if s.id in set(recorded.runs.setting)]
+judged = [teacher_verdict(recorded, s.id) for s in recorded.settings]
 table(pd.DataFrame([{"verdict": v.text, "passes": v.passes, "teacher": v.choice} for v in judged]))
-others = [Recorded.read("03")] if (results_folder("03") / "contrasts.csv").is_file() else []
-ledger = claim_ledger("weekly_report", recorded, *others)
+ledger = claim_ledger("weekly_report", recorded, Recorded.read("03"))
 table(ledger)
 
 # %% [markdown]

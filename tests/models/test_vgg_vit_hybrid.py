@@ -72,7 +72,8 @@ def test_vgg_is_torchvisions_up_to_the_last_pooling() -> None:
         found, expected = ours(x), theirs[:-1](x)
     assert isinstance(theirs[-1], nn.MaxPool2d) and len(theirs) == len(ours.features) + 1
     assert expected.std() > 1e-3
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    # Ours lays the image out channels last, which changes the order of additions.
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert found.shape == (1, ours.width, 32 // ours.stride, 32 // ours.stride)
 
 

@@ -2,17 +2,13 @@
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
-import pytest
 from matplotlib.lines import Line2D
 
 from medkd_lib.show.students import (
     Priced,
     Term,
     accuracy_against_cost,
-    cka_maps,
     noise_sweep,
-    similarity,
     training_terms,
 )
 
@@ -50,25 +46,6 @@ def test_a_training_keeps_its_colour_in_every_panel() -> None:
     of_cakd = figure.axes[0].lines[1], figure.axes[1].lines[0]
     assert of_cakd[0].get_color() == of_cakd[1].get_color() != figure.axes[0].lines[0].get_color()
     assert of_cakd[0].get_linestyle() == of_cakd[1].get_linestyle()
-
-
-def test_similarity_shows_values_and_the_mean_of_three_neighbours() -> None:
-    figure = similarity({"true": ([1, 2, 3], [0.0, 0.3, 0.9])}, "cosine", (0.5, "no image"))
-    raw, smooth, line = figure.axes[0].lines
-    assert heights(raw) == [0, 0.3, 0.9] and heights(line) == [0.5, 0.5]
-    assert heights(smooth) == pytest.approx([0.15, 0.4, 0.6])
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["true", "no image"]
-
-
-def test_cka_maps_share_one_scale_and_write_every_value() -> None:
-    first = pd.DataFrame([[0.12, -0.04], [1.0, 0.5]], ["s1", "s2"], ["t1", "t2"])
-    figure = cka_maps({"before": first, "after": first + 0.1})
-    before, after = figure.axes[:2]
-    assert [t.get_text() for t in before.texts] == [".12", "-0.0", "1.0", ".50"]
-    assert before.images[0].get_clim() == after.images[0].get_clim() == (0, 1)
-    shown = np.asarray(after.images[0].get_array())
-    assert shown.ravel().tolist() == pytest.approx((first + 0.1).to_numpy().ravel().tolist())
-    assert [t.get_text() for t in before.get_xticklabels()] == ["t1", "t2"]
 
 
 def test_chance_is_drawn_only_where_a_curve_comes_near_it() -> None:
