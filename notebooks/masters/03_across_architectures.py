@@ -1110,6 +1110,8 @@ ledger = pd.concat(papers, ignore_index=True)
 #   unknown. Whether the crossing draws per element, per matrix or per batch is ambiguous; we draw per element.
 # - **Weights** of all terms are the usual ones or plain guesses, untuned. A tuned rival might win; a tuned method,
 #   too.
+# - **Length.** After 300 updates the student is not finished: alone, on *validation* patients of one division, it rose
+#   from 0.80 to 0.88 with 900, and attention transfer from hopeless to 0.85 at a hundredth of its usual weight.
 # - **Size.** The paper's networks learn from ImageNet, more than a million images. Ours learn from some seventy
 #   patients.
 # - **The projectors** are trained with the student and may absorb what it should have learned. We did not train
