@@ -444,8 +444,8 @@ else:
 #
 # Now the teacher of the report: VGG and ViT on the same image, features joined (A0), and each branch alone, trained
 # alike. **Predict before you run**: which branch is better alone? On how many of 100 slices do they disagree? Does
-# the hybrid beat both? (Learning rates were chosen once, on validation patients of student, branches and hybrid;
-# nothing of MSGFF was tuned.)
+# the hybrid beat both? (Learning rates were chosen once, on validation patients of student, branches and hybrid. The
+# 300 updates were set, not chosen, and nothing of MSGFF was tuned.)
 
 # %%
 my_prediction = ""  # for example "vgg better, 20 of 100 differ, hybrid beats both"

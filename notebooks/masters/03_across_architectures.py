@@ -1001,9 +1001,10 @@ gallery.show(
 # | label smoothing | no teacher, softer labels | softness explains KD's gain |
 # | multi-view alone | no teacher, strong views | augmentation explains the gain |
 #
-# All arms were recorded over five seeds, at three difficulties of the phantom and on real chest X-rays; the grid, its
-# contrasts and the correction were declared first (`notebooks/results/03/grid.yaml`). Blue are teachers, orange is
-# taught by labels alone, green by a teacher, grey are controls; the star is your run.
+# All arms are declared for five seeds, three difficulties of the phantom and real chest X-rays; the figures below show
+# the settings recorded so far. The grid, its contrasts and the correction were declared first
+# (`notebooks/results/03/grid.yaml`). Blue are teachers, orange is taught by labels alone, green by a teacher, grey are
+# controls; the star is your run.
 
 # %%
 from medkd_lib.course.lesson_classify import primary_values
