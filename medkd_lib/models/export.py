@@ -1,6 +1,7 @@
 """The student leaves the lab: a file that runs without teacher, training code or this package."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -74,7 +75,10 @@ def export_student(network: nn.Module, example: Tensor, folder: Path, *, onnx: b
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as unchecked:
         files = {"pt2": Path(unchecked) / "student.pt2"}
-        torch.export.save(program, files["pt2"])
+        with warnings.catch_warnings():
+            # Said of any program, since views of one storage are written apart.
+            warnings.filterwarnings("ignore", message="No complete tensor found")
+            torch.export.save(program, files["pt2"])
         if onnx:
             files["onnx"] = Path(unchecked) / "student.onnx"
             _save_onnx(program, files["onnx"])

@@ -90,7 +90,7 @@ def test_every_aligner_starts_as_resizing(name: Align, side: int) -> None:
 def test_a_planted_shift_is_recovered(name: Align) -> None:
     generator = torch.Generator().manual_seed(0)
     align = aligner(name)
-    trained(align, generator, steps=200, signed=False)
+    trained(align, generator, steps=400, signed=False)
     shift = planted(32, generator, signed=False)
     cnn_map, vit_map = smooth_pair(shift, generator)
     before = F.mse_loss(vit_map, cnn_map)
@@ -119,7 +119,8 @@ def set_to_one_cell(align: nn.Module) -> None:
     with torch.no_grad():
         if isinstance(align, FlowAlign) and align.head is not None:
             assert align.head.bias is not None
-            align.head.bias.copy_(torch.tensor([1.0, -2.0]))
+            align.limit = 4.0
+            align.head.bias.copy_(4 * torch.tensor([1 / 4, -2 / 4]).atanh())
         elif isinstance(align, SpatialTransformerAlign):
             align.affine.bias.copy_(torch.tensor([0, 0, 2 / 7, 0, 0, -4 / 7]))
         elif isinstance(align, DeformableAlign):
@@ -144,6 +145,16 @@ def test_a_displacement_is_in_cells_of_the_vits_map_on_every_scale(name: Align, 
         rtol=0,
     )
     torch.testing.assert_close(aligned.flow.mean((0, 2, 3)), torch.tensor([1.0, -2.0]))
+
+
+def test_the_flow_stays_within_its_limit() -> None:
+    cnn_map, vit_map = maps(7, 7)
+    align = FlowAlign(DIM, limit=2.0)
+    assert align.head is not None
+    with torch.no_grad():
+        align.head.weight.normal_(std=10.0)
+    flow = align(cnn_map, vit_map).flow
+    assert 1.9 < float(flow.detach().abs().max()) <= 2.0
 
 
 def test_deformable_alignment_is_torchvisions_operator() -> None:

@@ -5,8 +5,24 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from medkd_lib.methods.cross_arch_parts import Parts
+
 FeatureTerm = Literal["dkd", "hints", "attention", "relations", "contrast", "ofa"]
 Teacher = Literal["hybrid", "vgg", "vit", "untrained"]
+
+# Factors on the usual weight of each term (`medkd_lib.methods.terms`), out of 10, 1, 0.1, 0.01 and
+# 0.001, and the weights of the cross-architecture parts, out of the same five.
+STRENGTHS: Mapping[FeatureTerm, float] = MappingProxyType(
+    {
+        "dkd": 0.001,
+        "ofa": 1.0,
+        "hints": 0.001,
+        "attention": 0.001,
+        "relations": 0.01,
+        "contrast": 1.0,
+    }
+)
+CHOSEN = Parts(lambda_pca=0.001, lambda_gl=0.01, lambda_adversarial=0.005)
 
 
 @dataclass(frozen=True)
@@ -15,27 +31,39 @@ class Arm:
 
     $$\mathcal L = (1-\alpha)\,\mathrm{CE} + \alpha\,\mathcal L_{KD} + \text{terms}$$
 
+    The weights of terms are those that were best on validation patients, five values tried for
+    each (`STRENGTHS`, `CHOSEN`); arms called ``…_usual`` take the usual weight of their method.
+
     Attributes:
         teacher: whose answers and features; None: labels alone.
         kd: with Hinton's term (α of the budget), else α = 0.
         smoothing: of the labels.
         term: one further loss, on logits, on VGG's map or on pooled features.
+        usual: whether that loss has its usual weight.
         pca: partially cross attention, on the ViT's queries, keys and values.
         gl: group-wise linear projection onto the ViT's tokens.
         multi_view: the student sees altered images, the teacher the plain ones.
         adversarial: a discriminator tells tokens of teacher and student apart.
         shuffled: everything the teacher says belongs to another image of the batch.
+        times: so many times the updates of the other arms.
     """
 
     teacher: Teacher | None = "hybrid"
     kd: bool = False
     smoothing: float = 0.0
     term: FeatureTerm | None = None
+    usual: bool = False
     pca: bool = False
     gl: bool = False
     multi_view: bool = False
     adversarial: bool = False
     shuffled: bool = False
+    times: int = 1
+
+    @property
+    def strength(self) -> float:
+        """Factor on the usual weight of the term."""
+        return 1.0 if self.usual or self.term is None else STRENGTHS[self.term]
 
     @property
     def crosses(self) -> bool:
@@ -46,7 +74,9 @@ class Arm:
 ARMS: Mapping[str, Arm] = MappingProxyType(
     {
         "alone": Arm(None),
-        "smooth": Arm(None, smoothing=0.1),
+        # What a distilled student's step costs, teacher's answer included: three plain ones.
+        "alone_long": Arm(None, times=3),
+        "smooth": Arm(None, smoothing=0.02),
         "kd": Arm(kd=True),
         "dkd": Arm(term="dkd"),
         "ofa": Arm(term="ofa"),
@@ -54,6 +84,10 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "attention": Arm(term="attention"),
         "relations": Arm(term="relations"),
         "contrast": Arm(term="contrast"),
+        "dkd_usual": Arm(term="dkd", usual=True),
+        "hints_usual": Arm(term="hints", usual=True),
+        "attention_usual": Arm(term="attention", usual=True),
+        "relations_usual": Arm(term="relations", usual=True),
         "pca": Arm(pca=True),
         "gl": Arm(gl=True),
         "pca_gl": Arm(pca=True, gl=True),

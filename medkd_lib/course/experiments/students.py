@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from medkd_lib.course.experiments.cohort import Cohort
 from medkd_lib.course.experiments.outcome import Outcome
-from medkd_lib.course.experiments.student_arms import ARMS, TEACHERS, Arm, FeatureTerm
-from medkd_lib.course.experiments.teacher_arms import Budget
-from medkd_lib.course.experiments.teachers import TeacherStudy, study_of
+from medkd_lib.course.experiments.student_arms import ARMS, CHOSEN, TEACHERS, Arm
+from medkd_lib.course.experiments.teacher_arms import ARMS as NETWORKS
+from medkd_lib.course.experiments.teacher_arms import Budget, size_of
+from medkd_lib.course.experiments.teachers import TeacherStudy, at_most, study_of
 from medkd_lib.data.batches import balanced, batches
 from medkd_lib.data.views import multi_view
 from medkd_lib.methods.base import Method
 from medkd_lib.methods.cross_arch import CrossArchitectureKD
-from medkd_lib.methods.cross_arch_parts import ALL_PARTS, Parts
+from medkd_lib.methods.cross_arch_parts import Parts
 from medkd_lib.methods.feature_kd import FeatureKD
 from medkd_lib.methods.hinton import HintonKD
 from medkd_lib.methods.supervised import Supervised
@@ -68,8 +69,8 @@ class StudentStudy:
         *,
         teacher: str = "hybrid",
         temperature: float = 4.0,
-        alpha: float = 0.9,
-        parts: Parts = ALL_PARTS,
+        alpha: float = 0.2,
+        parts: Parts = CHOSEN,
     ) -> None:
         self.teachers, self.chosen = teachers, teacher
         self.temperature, self.alpha, self.parts = temperature, alpha, parts
@@ -98,9 +99,12 @@ class StudentStudy:
 
     def teacher(self, kind: str, *, progress: bool = False) -> Trained:
         """Return a trained teacher; ``untrained`` is the chosen one before its first update."""
-        if kind == "untrained":
-            return self.teachers.train(self.chosen, steps=0)
-        return self.teachers.train(self.chosen if kind == "hybrid" else kind, progress=progress)
+        steps = 0 if kind == "untrained" else None
+        return self.teachers.train(self.network_of(kind), progress=progress, steps=steps)
+
+    def network_of(self, kind: str) -> str:
+        """Return the arm of lesson 02 that a kind of teacher stands for."""
+        return self.chosen if kind in ("hybrid", "untrained") else kind
 
     def train(self, name: str, *, progress: bool = False) -> Trained:
         """Train the student of a declared arm, or a teacher (cached)."""
@@ -115,7 +119,7 @@ class StudentStudy:
         taught = None if arm.teacher is None else self.teacher(arm.teacher)
         images, b, seed = self.cohort.parts["train"], self.budget, self.teachers.seed
         tensors = {
-            "images": images.inputs(),
+            "images": at_most(images.inputs(), self.size(arm)),
             "labels": images.labels,
             "labelled": torch.ones(len(images)),
         }
@@ -136,12 +140,19 @@ class StudentStudy:
             lambda start: batches(
                 tensors, b.batch_size, self.teachers.seed, start=start, rows=rows
             ),
-            self.teachers.steps(b.student_steps),
+            self.teachers.steps(arm.times * b.student_steps),
             self.teachers.fabric,
             inputs=inputs,
             rooms=("course/experiments",),
             progress=progress,
         )
+
+    def size(self, arm: Arm) -> int:
+        """Return the side that the student or its teacher needs, whichever is larger."""
+        names = ["student"]
+        if arm.teacher is not None:
+            names.append(self.network_of(arm.teacher))
+        return max(size_of(NETWORKS[name], self.budget) for name in names)
 
     def method(self, arm: Arm, teacher: nn.Module | None) -> Method:
         """Return an arm's method, its student untrained."""
@@ -150,7 +161,11 @@ class StudentStudy:
         if teacher is None:
             views = partial(strong_views, self.cohort) if arm.multi_view else self.cohort.views
             return Supervised(
-                student, learning_rate=rate, steps=steps, label_smoothing=arm.smoothing, views=views
+                student,
+                learning_rate=rate,
+                steps=arm.times * steps,
+                label_smoothing=arm.smoothing,
+                views=views,
             )
         common = Common(
             learning_rate=rate,
@@ -160,7 +175,7 @@ class StudentStudy:
             views=self.cohort.views,
             control="shuffled" if arm.shuffled else "none",
         )
-        term = None if arm.term is None else self.term(arm.term, teacher)
+        term = self.term(arm, teacher)
         if arm.crosses:
             return CrossArchitectureKD(
                 student,
@@ -183,10 +198,12 @@ class StudentStudy:
             adversarial=arm.adversarial,
         )  # fmt: skip
 
-    def term(self, name: FeatureTerm, teacher: nn.Module) -> Term:
-        """Return a feature term whose adapters fit the student and the teacher."""
+    def term(self, arm: Arm, teacher: nn.Module) -> Term | None:
+        """Return an arm's term: its adapters fit student and teacher, its weight is the arm's."""
+        if arm.term is None:
+            return None
         channels, width = self.student_channels, int(str(teacher.get_submodule("vgg").width))
-        terms: dict[FeatureTerm, Callable[[], Term]] = {
+        terms: dict[str, Callable[[], Term]] = {
             "dkd": lambda: DkdTerm(self.temperature),
             "ofa": lambda: OfaTerm(channels, len(self.cohort.class_names)),
             "hints": lambda: HintTerm(channels, width),
@@ -194,7 +211,9 @@ class StudentStudy:
             "relations": RelationTerm,
             "contrast": lambda: ContrastTerm(channels, width),
         }
-        return terms[name]()
+        built = terms[arm.term]()
+        built.weight *= arm.strength
+        return built
 
     def outcome(self, name: str) -> Outcome:
         """Train an arm or a teacher and return its answers for the recorder."""

@@ -28,10 +28,10 @@ COARSE_VIT = replace(NARROW_VIT, patch=16)
 class Rates(NamedTuple):
     """Learning rate of each kind of network; chosen on validation patients of the baselines."""
 
-    student: float = 3e-3
+    student: float = 1e-2
     vgg: float = 4e-3
     vit: float = 1e-3
-    both: float = 2e-3
+    both: float = 4e-3
 
 
 LESSON_RATES = Rates()
@@ -156,6 +156,13 @@ def shape_of(name: str, budget: Budget) -> MsgffShape:
     rungs = ladder(budget.msgff)
     others = {align: replace(rungs["A2"], align=align) for align in ("stn", "deform")}
     return {**rungs, **controls(budget.msgff, budget.top_from), **others}[name]
+
+
+def size_of(arm: Arm, budget: Budget) -> int:
+    """Return the largest side in pixels that an arm's network brings its images to."""
+    if arm.kind == "msgff":
+        return max(budget.msgff.sizes)
+    return budget.wide_size if arm.kind == "wide" else budget.base
 
 
 def rate_of(arm: Arm, budget: Budget) -> float:
