@@ -1,0 +1,115 @@
+"""Axial sections of one or several modalities on one grid, with masks: material of segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medkd_lib.data.store import key_of
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Sections in memory; all modalities show the same place.
+
+    Attributes:
+        images: modality → ``(N, 1, H, W)`` float32 on [-1, 1], the range of a translator's tanh.
+        masks: ``(N, H, W)`` uint8 label ids.
+        patients: of each section.
+        ids: ``case/kNNN``, the case and the number of the slice.
+        spacing_mm: size of a voxel along rows, columns and from section to section.
+        facts: name → ``(N,)`` numbers of each section's patient, such as a tumour's volume in mL;
+            what nobody knows is NaN.
+        fingerprint: of everything above.
+    """
+
+    images: Mapping[str, Tensor]
+    masks: Tensor
+    patients: tuple[str, ...]
+    ids: tuple[str, ...]
+    spacing_mm: tuple[float, float, float]
+    facts: Mapping[str, NDArray[np.float64]]
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        """Refuse parts of unequal length.
+
+        Raises:
+            ValueError: names the lengths.
+        """
+        lengths = {name: len(x) for name, x in self.images.items()}
+        lengths |= {name: len(x) for name, x in self.facts.items()}
+        lengths |= {"masks": len(self.masks), "patients": len(self.patients), "ids": len(self.ids)}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"sections: expected parts of one length, found {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, rows: Sequence[int] | Tensor) -> Sections:
+        """Return the sections at ``rows``."""
+        chosen = torch.as_tensor(rows, dtype=torch.long)
+        numbers = chosen.tolist()
+        return replace(
+            self,
+            images={name: x[chosen] for name, x in self.images.items()},
+            masks=self.masks[chosen],
+            patients=tuple(self.patients[i] for i in numbers),
+            ids=tuple(self.ids[i] for i in numbers),
+            facts={name: x[numbers] for name, x in self.facts.items()},
+            fingerprint=key_of(of=self.fingerprint, rows=numbers),
+        )
+
+    def of(self, patients: Sequence[str]) -> Sections:
+        """Return the sections of some patients, in their present order."""
+        wanted = set(patients)
+        return self.rows([i for i, p in enumerate(self.patients) if p in wanted])
+
+    def each(self, per_patient: int, seed: int) -> Sections:
+        """Return at most so many sections of each patient, drawn by seed, in their present order.
+
+        They are drawn without a look at the mask: a choice of sections with tumour would tell a
+        network where tumours are.
+        """
+        rng = np.random.default_rng(seed)
+        found: dict[str, list[int]] = {}
+        for i, patient in enumerate(self.patients):
+            found.setdefault(patient, []).append(i)
+        drawn = [rng.permutation(members)[:per_patient] for members in found.values()]
+        return self.rows(sorted(int(i) for members in drawn for i in members))
+
+
+def joined(parts: Sequence[Sections]) -> Sections:
+    """Return sections of several patients as one; modalities and facts that all of them have.
+
+    Raises:
+        ValueError: no parts, or voxels or sizes that differ.
+    """
+    if not parts:
+        raise ValueError("sections: expected at least one part to join, found none")
+    first = parts[0]
+    for part in parts[1:]:
+        if part.masks.shape[1:] != first.masks.shape[1:] or not np.allclose(
+            part.spacing_mm, first.spacing_mm, rtol=1e-3
+        ):
+            raise ValueError(
+                f"sections: expected {tuple(first.masks.shape[1:])} pixels of {first.spacing_mm} "
+                f"mm in all parts, found {tuple(part.masks.shape[1:])} of {part.spacing_mm} mm in "
+                f"{part.ids[:1]}; resample and cut them alike"
+            )
+    images = [n for n in first.images if all(n in p.images for p in parts)]
+    facts = [n for n in first.facts if all(n in p.facts for p in parts)]
+    return Sections(
+        {name: torch.cat([p.images[name] for p in parts]) for name in images},
+        torch.cat([p.masks for p in parts]),
+        tuple(x for p in parts for x in p.patients),
+        tuple(x for p in parts for x in p.ids),
+        first.spacing_mm,
+        {name: np.concatenate([p.facts[name] for p in parts]) for name in facts},
+        key_of(joined=[p.fingerprint for p in parts], modalities=images, facts=facts),
+    )
