@@ -8,8 +8,7 @@ unknown λ; labels and logits are not in it, although the student keeps its clas
 and the ramp are ours; why the authors' released code is not followed: `cross_arch_released`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +24,7 @@ from medkd_lib.distill.tokens import token_cosine, token_loss
 from medkd_lib.methods.base import FrozenTeacher, Losses, Method, adam_with_cosine, bare
 from medkd_lib.methods.cross_arch_parts import ALL_PARTS, Parts
 from medkd_lib.methods.feature_kd import FeatureControl
+from medkd_lib.methods.held import held
 from medkd_lib.methods.seen import Seen, ask, needed, show, together
 from medkd_lib.methods.terms import Term
 from medkd_lib.models.projectors import GroupLinear, PartialCrossProjector, TokenDiscriminator
@@ -168,8 +168,9 @@ class CrossArchitectureKD(Method):
                 watched["discriminator"] = self._discriminate(teacher_tokens, tokens.detach())
                 # … then the student against it: the same tokens with their gradient, and a
                 # discriminator that passes gradients on and takes none.
-                with _held(networks["discriminator"]) as discriminator, self.fabric.autocast():
-                    fake_logits = discriminator(tokens)
+                judge = bare(networks["discriminator"])
+                with held(judge), self.fabric.autocast():
+                    fake_logits = judge(tokens)
                 fooling = fooling_loss(fake_logits, saturating=parts.saturating)
                 weighed["adversarial"] = parts.lambda_adversarial, fooling
         if self.extra is not None:
@@ -189,14 +190,3 @@ class CrossArchitectureKD(Method):
     def deployable(self) -> nn.Module:
         """Return the student alone."""
         return bare(self.networks["student"]).eval()
-
-
-@contextmanager
-def _held(network: nn.Module) -> Iterator[nn.Module]:
-    """Give the bare network with parameters that take no gradient inside the block."""
-    inner = bare(network)
-    inner.requires_grad_(False)
-    try:
-        yield inner
-    finally:
-        inner.requires_grad_(True)

@@ -1,0 +1,86 @@
+"""The switches and weights of `CMEDL`, and the students that learn beside each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+HintsFrom = Literal["nobody", "pseudo", "true", "other"]
+Distance = Literal["l2", "cosine", "mmd"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    r"""Weights of all terms but the hints; the paper's are unknown, these are ours.
+
+    Attributes:
+        adversarial, cycle, identity, contextual: of the translator.
+        segmentation: of Dice and cross-entropy, teacher and students.
+        segmentation_to_generator: weight of the teacher's segmentation loss on pseudo images in
+            the *generator's* step; 0 keeps it out. It punishes a translation in which the teacher
+            no longer finds the tumour.
+    """
+
+    adversarial: float = 1.0
+    cycle: float = 10.0
+    identity: float = 0.0
+    contextual: float = 0.0
+    segmentation: float = 1.0
+    segmentation_to_generator: float = 0.0
+
+
+@dataclass(frozen=True)
+class Hints:
+    r"""How the teacher's features are handed on.
+
+    $$\mathcal L_{hint} = \sum_{l\in\text{layers}} d\bigl(\phi^S_l(x), \phi^T_l(G(x))\bigr)$$
+
+    Attributes:
+        weight: $\lambda_{hint}$.
+        layers: places of `SegmentationNetwork`; the paper's "last two layers" may mean the last
+            two decoder blocks, or the last one and the logits: ``("hint_full", "head")``.
+        distance: see `medkd_lib.distill.feature_distance`.
+        normalise: bring every channel of both maps to mean 0 and variance 1 first, so that the
+            scale of random features does not decide.
+        warm_up: share of the steps in which the weight rises from 0: a teacher that has learned
+            nothing yet has nothing to say.
+        detach: no gradient of the hints reaches the teacher. Without it both can agree on
+            nothing: features that shrink to zero.
+    """
+
+    weight: float = 1.0
+    layers: tuple[str, ...] = ("hint_half", "hint_full")
+    distance: Distance = "l2"
+    normalise: bool = True
+    warm_up: float = 0.3
+    detach: bool = True
+
+
+@dataclass(frozen=True)
+class Student:
+    """What one student of the run is given; all begin with the same weights where shapes allow.
+
+    Attributes:
+        hints: from whose picture the teacher's features come: the translated one of the same
+            patient (the method), the *true* one (an upper bound that only a phantom or a paired
+            set knows), the translated one of another patient of the batch (a control), or nobody.
+        concatenated: sees the image and its translation as two channels; needs the generator for
+            good.
+        more_labels: every step has a second labelled batch, of patients whom nobody else sees.
+    """
+
+    hints: HintsFrom = "nobody"
+    concatenated: bool = False
+    more_labels: bool = False
+
+
+STUDENTS: Mapping[str, Student] = MappingProxyType(
+    {
+        "alone": Student(),
+        "cmedl": Student("pseudo"),
+        "oracle": Student("true"),
+        "other": Student("other"),
+        "concat": Student(concatenated=True),
+        "more": Student(more_labels=True),
+    }
+)
