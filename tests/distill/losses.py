@@ -1,8 +1,9 @@
 """The table of all losses of the library: what each is called with, and what it promises.
 
 A new loss of `medkd_lib/distill/` is one more line in `LOSSES`; `test_contract.py` then holds it to
-every property, and its row appears in the printed table. Only `adversarial.py` is not here: its
-losses judge a discriminator's answers and have no student and teacher to be equal.
+every property, and its row appears in the printed table. Not here are losses without a student
+and a teacher to be equal: of a discriminator's answers (`adversarial.py`, squares of `gan.py`)
+and of a code against its prior (`vae.py`).
 """
 
 import math
@@ -14,8 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medkd_lib.distill.attention import attention_transfer
+from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.contrast import crd_in_batch
+from medkd_lib.distill.feature_distance import feature_distance
 from medkd_lib.distill.hints import hint_loss
+from medkd_lib.distill.image_l1 import image_l1
 from medkd_lib.distill.logits import dkd, hinton_kd
 from medkd_lib.distill.ofa import ofa
 from medkd_lib.distill.partial_cross_attention import partial_cross_attention_loss
@@ -74,8 +78,10 @@ CHANGES: Mapping[str, Callable[[Tensor, Tensor], Pair]] = {
     "channel order of either map": lambda s, t: (s.roll(1, 1), t.roll(2, 1)),
     "channel order of both": lambda s, t: (s.roll(1, 1), t.roll(1, 1)),
     "order of positions": lambda s, t: (_positions(s), _positions(t)),
+    "order of positions of either": lambda s, t: (_positions(s), t.flip(2, 3)),
     "order of tokens": lambda s, t: (s.roll(1, -2), t.roll(1, -2)),
     "joint shift": lambda s, t: (s + 3, t + 3),
+    "joint scale": lambda s, t: (7 * s, 7 * t),
     "rotation of either space": lambda s, t: (_rotation(s, 7), _rotation(t, 8)),
     "rotation of both": lambda s, t: (_rotation(s, 7), _rotation(t, 7)),
     "shift of either space": lambda s, t: (s + 2, t - 5),
@@ -146,6 +152,7 @@ class Loss:
 SHIFT = ("shift of an image's logits",)
 SIMILARITY = ("rotation of either space", "shift of either space", "scale of either space")
 TURNED = ("rotation of both", "length of an embedding", "exchange of the two")
+PLACE = ("channel order of both", "order of positions")
 LOOK = ("scale of an image's map", "sign of activations", "channel order of either map")
 
 # One line (or block) per loss; a further loss of `distill/` goes here.
@@ -179,6 +186,60 @@ LOSSES: Mapping[str, Loss] = {
         "test_hints.py::test_torchdistill_agrees",
         "torchdistill",
         ("channel order of both", "order of positions", "joint shift", "exchange of the two"),
+    ),
+    # Cycle, identity and reconstruction losses are this one by their other names.
+    "image_l1": Loss(
+        lambda s, t, y: image_l1(s, t),
+        MAPS,
+        "test_image_l1.py::test_pytorchs_l1_agrees",
+        "PyTorch",
+        (*PLACE, "joint shift", "exchange of the two"),
+    ),
+    "feature_distance, l2": Loss(
+        lambda s, t, y: feature_distance(s, t, "l2"),
+        MAPS,
+        "test_feature_distance.py::test_normalised_l2_is_twice_one_minus_correlation",
+        "numpy.corrcoef",
+        (*PLACE, "shift of either space", "exchange of the two"),
+        relational=True,
+    ),
+    "feature_distance, cosine": Loss(
+        lambda s, t, y: feature_distance(s, t, "cosine"),
+        MAPS,
+        "test_feature_distance.py::test_cosine_is_pytorchs",
+        "PyTorch",
+        (*PLACE, "shift of either space", "exchange of the two"),
+        relational=True,
+    ),
+    "feature_distance, cosine, raw": Loss(
+        lambda s, t, y: feature_distance(s, t, "cosine", normalise=False),
+        MAPS,
+        "test_feature_distance.py::test_cosine_is_pytorchs",
+        "PyTorch",
+        (*PLACE, "scale of an image's map", "scale of either space", "exchange of the two"),
+    ),
+    "feature_distance, mmd": Loss(
+        lambda s, t, y: feature_distance(s, t, "mmd"),
+        MAPS,
+        "test_feature_distance.py::test_mmd_is_the_sum_over_all_pairs",
+        "definition",
+        (*PLACE, "order of positions of either", "shift of either space"),
+        relational=True,
+    ),
+    "feature_distance, mmd, raw": Loss(
+        lambda s, t, y: feature_distance(s, t, "mmd", normalise=False),
+        MAPS,
+        "test_feature_distance.py::test_mmd_is_the_sum_over_all_pairs",
+        "definition",
+        (*PLACE, "order of positions of either", "joint shift", "joint scale"),
+    ),
+    "contextual_loss": Loss(
+        lambda s, t, y: contextual_loss(s, t),
+        MAPS,
+        "test_contextual.py::test_brute_force",
+        "definition, loop by loop",
+        (*PLACE, "order of positions of either", "joint shift", "joint scale"),
+        least_where="0 at student = teacher, or its positions in another order",
     ),
     "attention_transfer": Loss(
         lambda s, t, y: attention_transfer(s, t),

@@ -1,0 +1,30 @@
+"""Which positions a loss over pairs takes."""
+
+import pytest
+import torch
+
+from medkd_lib.distill.positions import some_positions
+
+
+def test_all_of_them_where_they_are_few_and_no_number_is_drawn() -> None:
+    draw = torch.Generator().manual_seed(0)
+    before = draw.get_state()
+    assert some_positions(torch.zeros(1, 2, 3, 4), 12, draw) == slice(None)
+    assert torch.equal(draw.get_state(), before)
+
+
+def test_distinct_positions_each_as_likely() -> None:
+    draw, maps = torch.Generator().manual_seed(0), torch.zeros(2, 1, 2, 3)
+    count = torch.zeros(6)
+    for _ in range(600):
+        chosen = some_positions(maps, 2, draw)
+        assert isinstance(chosen, torch.Tensor)
+        assert len(set(chosen.tolist())) == 2
+        count[chosen] += 1
+    # 200 each, standard deviation 11.5
+    assert (count - 200).abs().max() < 50
+
+
+def test_without_a_generator_the_cost_is_named() -> None:
+    with pytest.raises(ValueError, match=r"128 x 128 = 16384 positions.*would take 1024 MiB"):
+        some_positions(torch.zeros(1, 1, 128, 128), 4096, None)
