@@ -35,6 +35,7 @@ class Role(Strict):
     ``glob`` (one or several: releases differ) is relative to the layout's root and may name files
     or folders (a DICOM series, a stack of PNG slices). ``axcodes`` and ``spacing_mm`` are for
     formats that carry no geometry (Analyze, PNG); ``unit`` is the unit after reading.
+    ``slices_of``: the image role on whose DICOM files these PNG masks were drawn, slice by slice.
     ``unread``: why the loader cannot open these files yet; the index lists them all the same.
     """
 
@@ -44,6 +45,7 @@ class Role(Strict):
     unit: Literal["HU", "SUV", "Bq/mL", "label"] | None = None
     axcodes: str | None = None
     spacing_mm: list[float] | None = None
+    slices_of: str | None = None
     unread: str | None = None
 
     @property
@@ -125,6 +127,16 @@ class Layout(Strict):
         return self
 
     @model_validator(mode="after")
+    def _slices_are_of_an_image(self) -> Self:
+        for name, role in {**self.image_roles, **self.annotation_roles}.items():
+            if role.slices_of is not None and role.slices_of not in self.images:
+                raise ValueError(
+                    f"layout.{name}.slices_of: expected one of the images {sorted(self.images)}, "
+                    f"found {role.slices_of!r}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _patient_is_named(self) -> Self:
         if self.kind == "npz":
             return self
@@ -150,7 +162,8 @@ class KnownIssue(Strict):
     fix_affine  at reading, ``role``: ``to: flip_i`` (or j, k: the voxels along that axis are stored
              the wrong way round), ``to: copy:ROLE`` (the affine of that role),
              ``to: spacing 0.7,0.7,5``
-    relabel  at reading the annotation ``role``: ``to: "4->3"``, several divided by commas
+    relabel  at reading the annotation ``role``: ``to: "4->3"`` or ``to: "55..70->63"``, several
+             divided by commas
     ======== ==================================================================================
     """
 
@@ -166,7 +179,7 @@ class KnownIssue(Strict):
         forms = {
             "rename": r"[^/]+",
             "fix_affine": r"flip_[ijk]|copy:\w+|spacing [\d.]+,[\d.]+,[\d.]+",
-            "relabel": r"\d+->\d+(, ?\d+->\d+)*",
+            "relabel": r"\d+(\.\.\d+)?->\d+(, ?\d+(\.\.\d+)?->\d+)*",
         }
         if self.action in forms and not (
             self.role and self.to and re.fullmatch(forms[self.action], self.to)
@@ -184,5 +197,9 @@ class KnownIssue(Strict):
         """Old id → new id of a ``relabel``; empty for other actions."""
         if self.action != "relabel":
             return {}
-        both = (part.split("->") for part in (self.to or "").split(","))
-        return {int(old): int(new) for old, new in both}
+        pairs: dict[int, int] = {}
+        for part in (self.to or "").split(","):
+            old, new = part.split("->")
+            first, _, last = old.partition("..")
+            pairs |= dict.fromkeys(range(int(first), int(last or first) + 1), int(new))
+        return pairs

@@ -42,7 +42,11 @@ def read_mask(
     Raises:
         DataError: ``non_integer`` (interpolated), ``negative_label``, ``unknown_label``.
     """
-    volume = read_volume(path, axcodes=axcodes, spacing_mm=spacing_mm)
+    return as_mask(read_volume(path, axcodes=axcodes, spacing_mm=spacing_mm), path, values)
+
+
+def as_mask(volume: Volume, path: Path, values: Collection[int] | None) -> Volume:
+    """Return a volume as a mask: repairs, warning and errors as `read_mask`."""
     labels, problems = whole_labels(volume.array, path)
     _require_known(labels, values, path)
     highest = int(np.max(labels))

@@ -1,6 +1,6 @@
 """Folder of PNG slices → `Volume`: ordered by number, all of one size, geometry as stated.
 
-BrainMetShare, CHAOS's masks and DeepLesion come this way: pictures know neither their voxel size
+BrainMetShare and DeepLesion come this way: pictures know neither their voxel size
 nor where the patient's left is.
 """
 
@@ -34,7 +34,7 @@ def read_png_stack(
 
     Axes: the first index counts pixels to the right, the second pixels down, the third slices in
     the order of their numbers. Radiologists' axial pictures from the feet up are ``"LPS"``; from
-    the head down ``"LPI"`` (CHAOS's masks run against z).
+    the head down ``"LPI"``.
 
     Args:
         folder: holds ``*.png``; the last number of a name is the slice (``2.png`` before
@@ -49,7 +49,7 @@ def read_png_stack(
             ``no_spacing``.
     """
     paths = numbered_slices(folder)
-    slices = [_grey(p) for p in paths]
+    slices = [grey_slice(p) for p in paths]
     shapes = {s.shape for s in slices}
     dtypes = {s.dtype for s in slices}
     if len(shapes) > 1 or len(dtypes) > 1:
@@ -113,7 +113,12 @@ def _number(path: Path) -> tuple[str, int]:
     return parts[1], int(parts[2])
 
 
-def _grey(path: Path) -> NDArray[np.generic]:
+def grey_slice(path: Path) -> NDArray[np.generic]:
+    """Return the pixels of one PNG, rows first; one bit becomes 0 and 1.
+
+    Raises:
+        DataError: ``unreadable`` or ``colour``.
+    """
     try:
         with Image.open(path) as picture:
             picture.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from nibabel.affines import from_matvec
@@ -11,7 +12,8 @@ from nibabel.affines import from_matvec
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.manifest_layout import KnownIssue, Layout
-from medkd_lib.data.masks import read_mask
+from medkd_lib.data.masks import as_mask, read_mask
+from medkd_lib.data.png_slices import read_png_slices
 from medkd_lib.data.problems import DataError, Problem, bad
 from medkd_lib.data.read import read_volume
 from medkd_lib.data.volume import Volume, require_same_grid
@@ -137,10 +139,23 @@ def read_role(case: Case, manifest: Manifest, role: str) -> Volume:
     changes = [i.pairs for i in case.repairs if i.action == "relabel" and i.role == role]
     labels = manifest.labels
     values = labels.stored_ids.union(*changes) if labels else None
-    mask = read_mask(path, values=values, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
+    if spec.slices_of is None:
+        mask = read_mask(path, values=values, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
+    else:
+        mask = as_mask(read_png_slices(path, _series(case, role, spec.slices_of)), path, values)
     for pairs in [*changes, labels.remap if labels else {}]:
         mask = _mapped(mask, pairs)
     return mask
+
+
+def _series(case: Case, role: str, name: str) -> Path:
+    """Return the folder of the series that a mask was drawn on."""
+    if name not in case.files:
+        raise bad(
+            "missing_modality", f"case {case.id}", expected=f"{name!r}, on which {role} was drawn",
+            found=f"only {sorted(case.files)}", next_step="fetch the case again",
+        )  # fmt: skip
+    return case.files[name]
 
 
 def require_readable(layout: Layout, dataset: str, roles: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ class SharedLatentTranslator(nn.Module):
 
     $E_a$ and $D_b$ belong to a modality, $E$, $\mu$, $\sigma$ and $D$ to all. Decoding into the
     images' own modality is reconstruction, into another one translation. Nothing but the shared
-    blocks, the prior and the losses on translated images (`medkd_lib.distill.vae`) makes a code
+    blocks, the prior and the losses on translated images (`distill.vae`) makes a code
     mean the same in both modalities: trained on reconstruction alone, two anatomies may share a
     code. The mean is the map of the shared blocks itself, the log variance a 1x1 convolution of it,
     kept between -10 and 10 by $10\tanh(\cdot/10)$; untrained, σ is about 1, UNIT's constant.

@@ -9,7 +9,11 @@ from medkd_lib.data.manifest import Manifest
 from medkd_lib.fingerprint import code_hash
 from medkd_lib.home import medkd_home
 from medkd_lib.phantom.brats import write_brats
+from medkd_lib.phantom.chaos import write_chaos
 from medkd_lib.phantom.cxr3 import write_cxr3
+from medkd_lib.phantom.lung_mr import write_lung_mr
+from medkd_lib.phantom.msd_lung import write_msd_lung
+from medkd_lib.phantom.nsclc import write_nsclc
 from medkd_lib.phantom.sts import write_sts
 
 # Each takes (out, patients=, seed=, difficulty=, workers=); those of volumes also size= and
@@ -20,6 +24,10 @@ MAKERS: Mapping[str, Callable[..., Path]] = {
     "brats_men": partial(write_brats, task="men"),
     "brats_met": partial(write_brats, task="met"),
     "sts": write_sts,
+    "msd_lung": write_msd_lung,
+    "lung_mr": write_lung_mr,
+    "nsclc": write_nsclc,
+    "chaos": write_chaos,
 }
 
 

@@ -129,6 +129,10 @@ PATHS: dict[str, list[tuple[str, str, str, str]]] = {
         ("STS_019/MR_T1_image.nii.gz", "mr", "STS_019", "STS_019"),
         ("STS_019/PET_mask.nii.gz", "pet_mask", "STS_019", "STS_019"),
     ],
+    "cmedl_private_mr_cohort": [
+        ("MR/MSK-0001/scan_2.nii.gz", "mr", "MSK-0001", "MSK-0001/scan_2"),
+        ("MR/MSK-0028/scan_1_seg.nii.gz", "seg", "MSK-0028", "MSK-0028/scan_1"),
+    ],
     "totalseg_ct": [
         ("example_ct.nii.gz", "ct_whole", "example", "example"),
         ("example_ct_sm.nii.gz", "ct", "example", "example"),

@@ -31,9 +31,12 @@ from medkd_lib.phantom.twin import MAKERS, twin
 # Glioma patients come back in full blocks of eight, one of each block.
 PATIENTS = {
     "cxr3": 18, "brats2023_gli": 8, "brats2023_men": 3, "brats2023_met": 3, "sts_petctmr": 3,
+    "chaos": 3, "msd_task06_lung": 3, "cmedl_private_mr_cohort": 3, "nsclc_radiomics": 3,
 }  # fmt: skip
 BRATS = [name for name in PATIENTS if name.startswith("brats")]
-VOLUMES = [*BRATS, "sts_petctmr"]
+VOLUMES = [*BRATS, "sts_petctmr", "msd_task06_lung", "cmedl_private_mr_cohort"]
+# Regions told by name, which the loader does not join yet: `check` says so and nothing else.
+UNREAD = {"nsclc_radiomics": ["unread", "unread"]}
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")
 TUMOUR_CORE = (1, 3)
 
@@ -83,7 +86,8 @@ def test_a_twin_is_whole_and_sound(twins: Twins, dataset: str) -> None:
     assert len({c.patient for c in found.cases}) == PATIENTS[dataset]
     assert len(found.cases) == len(truth_of(found.root)) and not found.problems
     seen: list[str] = []
-    assert check(found.manifest, found.root, seen.append) == []
+    problems = check(found.manifest, found.root, seen.append)
+    assert [p.kind for p in problems] == UNREAD.get(dataset, [])
     assert sorted(seen) == [c.id for c in found.cases]
 
 

@@ -1,0 +1,121 @@
+"""Sections of the sarcoma set: windows of one size at random places inside the common field.
+
+The images are crops around the tumour, so their size and middle give the answer away. A window of
+fixed size at a random place does not, and it lies where all three modalities know something.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medkd_lib.data.case import Case
+from medkd_lib.data.field import inside_field
+from medkd_lib.data.index import Index
+from medkd_lib.data.read_case import read_case
+from medkd_lib.data.recipe import Recipe
+from medkd_lib.data.sections import Sections, joined
+from medkd_lib.data.store import key_of
+from medkd_lib.data.volumes import Prepared, Volumes
+
+MODALITIES = ("ct", "mr", "pet")
+PIXEL_MM, SLICE_MM, WINDOW_MM = 2.0, 3.27, 80.0
+RECIPE = Recipe(
+    MODALITIES, "ct_mask", reference="ct", spacing_mm=(PIXEL_MM, PIXEL_MM, SLICE_MM),
+    intensity=((-160.0, 240.0), "unit", (0.0, 10.0)),
+)  # fmt: skip
+
+
+def sts_sections(found: Index, *, moving: bool, seed: int) -> Sections:
+    """Return all sections of all patients whose modalities share a field as large as a window.
+
+    Args:
+        found: the set, or its twin.
+        moving: every section has a window of its own, for training; False gives all sections of a
+            patient the same one, so that they make a volume.
+        seed: of the places.
+
+    Raises:
+        ValueError: no patient is left.
+    """
+    volumes = Volumes(found.manifest, found.cases, RECIPE)
+    parts = []
+    for number in range(len(volumes)):
+        prepared = volumes[number]
+        field = common_field(found, prepared)
+        rng = np.random.default_rng([seed, number])
+        part = _windows(prepared, field, moving, rng)
+        if part is not None:
+            parts.append(part)
+    if not parts:
+        raise ValueError(
+            f"{found.manifest.id}: expected patients in whom CT, MR and PET share a field of "
+            f"{WINDOW_MM:g} mm, found none among {len(volumes)}"
+        )
+    return joined(parts)
+
+
+def common_field(found: Index, prepared: Prepared) -> NDArray[np.bool_]:
+    """Return which voxels of a prepared case every modality has measured."""
+    field = np.ones(tuple(prepared.image.shape[1:]), dtype=bool)
+    volumes = read_case(prepared.case, found.manifest, MODALITIES)
+    for volume in volumes.values():
+        field &= inside_field(volume.affine, volume.shape, prepared.affine.numpy(), field.shape)
+    return field
+
+
+def _windows(
+    prepared: Prepared, field: NDArray[np.bool_], moving: bool, rng: np.random.Generator
+) -> Sections | None:
+    """Return a patient's windows, or None where none fits."""
+    side = round(WINDOW_MM / PIXEL_MM)
+    if min(field.shape[:2]) < side:
+        return None
+    # (K, I', J'): whether a window that begins at (i, j) of slice k lies in the field entirely
+    inside = torch.from_numpy(field).permute(2, 0, 1)[:, None].float()
+    fits = (F.avg_pool2d(inside, side, stride=1)[:, 0] > 1 - 1e-6).numpy()
+    if not fits.any():
+        return None
+    if moving:
+        corners = [(k, *_one_of(fits[k], rng)) for k in range(len(fits)) if fits[k].any()]
+    else:
+        # The place that fits on the most slices; among equals, one at random.
+        slices = fits.sum(axis=0)
+        i, j = _one_of(slices == slices.max(), rng)
+        corners = [(k, i, j) for k in np.flatnonzero(fits[:, i, j]).tolist()]
+    return _cut(prepared, corners, side)
+
+
+def _one_of(allowed: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
+    places = np.argwhere(allowed)
+    i, j = places[rng.integers(len(places))]
+    return int(i), int(j)
+
+
+def _cut(prepared: Prepared, corners: list[tuple[int, int, int]], side: int) -> Sections:
+    case: Case = prepared.case
+    if prepared.mask is None:
+        raise ValueError(f"case {case.id}: sections need a mask; name one in the recipe")
+
+    def upright(volume: Tensor) -> Tensor:
+        cuts = [volume[i : i + side, j : j + side, k].T for k, i, j in corners]
+        return torch.stack(cuts).contiguous()
+
+    # [0, 1] of the recipe → [-1, 1]
+    images = {
+        name: 2 * upright(channel).float()[:, None] - 1
+        for name, channel in zip(MODALITIES, prepared.image, strict=True)
+    }
+    mask = (prepared.mask > 0).to(torch.uint8)
+    voxel_ml = PIXEL_MM**2 * SLICE_MM / 1000
+    volume_ml = np.full(len(corners), float(mask.sum()) * voxel_ml)
+    return Sections(
+        images,
+        upright(mask),
+        (case.patient,) * len(corners),
+        tuple(f"{case.id}/k{k:03d}" for k, _, _ in corners),
+        (PIXEL_MM, PIXEL_MM, SLICE_MM),
+        {"volume_ml": volume_ml},
+        key_of(case=case.id, recipe=RECIPE.as_dict(), corners=corners),
+    )
