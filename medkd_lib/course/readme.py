@@ -36,9 +36,10 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
              "msgff_vs_wide"),
         ),
         "03": Selection(
-            ("teacher", "alone", "smooth", "kd", "hints", "attention", "pca_gl", "cakd", "all",
-             "kd_shuffled"),
-            ("kd_vs_alone", "cakd_vs_alone", "all_vs_alone", "cakd_vs_kd", "kd_vs_shuffled"),
+            ("teacher", "alone", "alone_long", "kd", "relations", "attention", "attention_usual",
+             "pca_gl", "cakd", "all", "kd_shuffled"),
+            ("kd_vs_alone", "kd_vs_long", "relations_vs_alone", "cakd_vs_alone", "all_vs_alone",
+             "kd_vs_shuffled", "attention_vs_usual"),
         ),
     }
 )  # fmt: skip
