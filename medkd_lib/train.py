@@ -125,6 +125,7 @@ def fit_cached(
     *,
     inputs: Mapping[str, object],
     rooms: Sequence[str] = (),
+    keep: Callable[[Method], nn.Module] | None = None,
     progress: str = "",
 ) -> Trained:
     """Train once per content: a finished training with the same inputs is loaded, not repeated.
@@ -138,6 +139,8 @@ def fit_cached(
             configuration, seed. The library's code is added here.
         rooms: more files or folders of the library whose code decides the result, such as the
             one that builds the networks.
+        keep: what to keep of a method besides its student, such as all students of one run; None
+            keeps what is deployable. Named by the rooms' code, so part of the key.
         progress: title of the progress bar.
     """
     torch.manual_seed(int(str(inputs["seed"])))
@@ -151,10 +154,11 @@ def fit_cached(
         precision=str(fabric._precision.precision),
         torch=torch.__version__,
     )
+    kept = Method.deployable if keep is None else keep
     models = store("models")
     entry = models.get(key)
     if entry is not None:
-        network = method.deployable()
+        network = kept(method)
         network.load_state_dict(entry.tensors)
         history = History(**json.loads(str(entry.note["history"])))
         return Trained(
@@ -167,7 +171,7 @@ def fit_cached(
         method, loader_from, steps, fabric, checkpoint=checkpoint, log=log, progress=progress
     )
     seconds = time.perf_counter() - began
-    network = method.deployable()
+    network = kept(method)
     note = {"history": json.dumps(vars(history)), "seconds": seconds}
     models.put(key, network.state_dict(), note)
     checkpoint.unlink(missing_ok=True)

@@ -1091,6 +1091,10 @@ for family, question in families.items():
 #   *shuffled* or an *untrained* teacher. A term that does not notice whose features it gets has passed on nothing.
 # - **Strong views and discriminator** do not help here. On noisy images, where the paper reports their gain, they are
 #   *worse* than PCA and GL without them.
+# - **A gain where there is nothing to know.** On the phantom without an effect the method as published is *better* than
+#   the student alone. No teacher can know more there: the images hold no tumour at all. Strong views without any teacher
+#   come near it. So what helps is augmentation against memorising, and a table that had stopped at *published beats
+#   alone* would have called it knowledge.
 # - **Quiet controls.** With the chosen $\alpha=0.2$ even a shuffled teacher does little harm (undecided). In an earlier
 #   recording with the usual $\alpha=0.9$ it threw the student back to a balanced accuracy of 0.33. A control needs a
 #   term that is loud enough to be noticed; *undecided* here says that KD whispers, not that the teacher knows nothing.

@@ -18,8 +18,8 @@ from medkd_lib.fingerprint import code_hash
 from medkd_lib.phantom.chest_cohort import Cohort, pair_of
 from medkd_lib.phantom.chest_settings import Difficulty
 
-PIXEL_MM, SLICE_MM = 4.0, 5.0
-SHAPE = (96, 64)
+PIXEL_MM, SLICE_MM = 5.0, 5.0
+SHAPE = (80, 56)
 # CT: a mediastinal window, in which a tumour beside the heart differs at all.
 WINDOWS: Mapping[str, object] = {"ct": (-160.0, 240.0), "mr": "unit"}
 FACTS: Mapping[str, str] = {"volume_ml": "mask_ml", "mediastinum_mm": "to_mediastinum_mm"}
@@ -125,9 +125,10 @@ def true_mr(found: Index, *, difficulty: Difficulty, seed: int = 0) -> list[Tens
             cohort=cohort, index=index, seed=seed, difficulty=difficulty, shape=SHAPE,
             code=code_hash(("phantom", "data", "course/experiments/lung_sections.py")),
         )  # fmt: skip
-        entry = kept.get_or_make(
-            key, lambda i=index: ({"mr": _scan(cast(Cohort, cohort), i, seed, difficulty)}, {})
-        )
+        entry = kept.get(key)
+        if entry is None:
+            scanned = _scan(cast(Cohort, cohort), index, seed, difficulty)
+            entry = kept.put(key, {"mr": scanned})
         out.append(entry.tensors["mr"])
     return out
 
