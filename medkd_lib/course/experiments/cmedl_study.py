@@ -1,0 +1,156 @@
+"""Lesson 04: one run of CMEDL with all its students, and what each of them answers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medkd_lib.course.experiments.cmedl_budget import Architecture, Budget, Translation, method
+from medkd_lib.course.experiments.modalities import Modalities
+from medkd_lib.data.sections import Sections
+from medkd_lib.data.unpaired import UnpairedBatches
+from medkd_lib.evaluate.segment import measure_cases
+from medkd_lib.evaluate.stack import volumes
+from medkd_lib.methods.base import Method, bare
+from medkd_lib.methods.cmedl import CMEDL, AfterTranslation
+from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Student, Weights
+from medkd_lib.train import Trained, fit_cached, predict
+
+# The teacher behind the generator: an arm, and no student.
+PSEUDO_ONLY = "pseudo_only"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is, beside its patients and its budget; all of it is part of the cache key.
+
+    Attributes:
+        students: name → what it is given.
+        architecture: of teacher and students.
+        translation: which translator.
+        hints: how features are handed on.
+        weights: of everything else.
+    """
+
+    students: Mapping[str, Student] = field(default_factory=lambda: dict(STUDENTS))
+    architecture: Architecture = "unet"
+    translation: Translation = "cyclegan"
+    hints: Hints = Hints()  # noqa: RUF009
+    weights: Weights = Weights()  # noqa: RUF009
+
+
+class CmedlStudy:
+    """Patients, a budget and a plan; trains once and answers for every arm.
+
+    Args:
+        modalities: who trains and who is tested.
+        budget: sizes and steps.
+        plan: students and switches; students with true hints need paired modalities.
+        seed: of weights and batches.
+        fabric: device and precision.
+        max_steps: cut the training after so many steps; 0: no.
+
+    Raises:
+        ValueError: a student with true hints, and nobody knows the truth.
+    """
+
+    def __init__(
+        self, modalities: Modalities, budget: Budget, plan: Plan, seed: int, fabric: Fabric,
+        max_steps: int = 0,
+    ) -> None:  # fmt: skip
+        asking = [name for name, s in plan.students.items() if s.hints == "true"]
+        if asking and not modalities.paired:
+            raise ValueError(
+                f"students {asking}: expected the {modalities.teacher} of the student's own "
+                "patients, which this set does not hold; leave them out"
+            )
+        self.modalities, self.budget, self.plan = modalities, budget, plan
+        self.seed, self.fabric, self.max_steps = seed, fabric, max_steps
+        self.sets = modalities.sets()
+
+    def train(self, *, progress: bool = False) -> Trained:
+        """Train everything at once (cached); the network is a dictionary of all that may leave."""
+        m, b, plan = self.modalities, self.budget, self.plan
+        inputs: dict[str, object] = {
+            "budget": asdict(b),
+            "plan": {
+                "students": {name: asdict(s) for name, s in plan.students.items()},
+                "architecture": plan.architecture,
+                "translation": plan.translation,
+                "hints": asdict(plan.hints),
+                "weights": asdict(plan.weights),
+            },
+            "modalities": m.fingerprint,
+            "split": m.split,
+            "seed": self.seed,
+        }
+        return fit_cached(
+            lambda: method(
+                b, students=plan.students, architecture=plan.architecture,
+                translation=plan.translation, hints=plan.hints, weights=plan.weights,
+                seed=self.seed,
+            ),
+            lambda start: UnpairedBatches(self.sets, b.batch_size, self.seed, start),
+            min(b.steps, self.max_steps) if self.max_steps else b.steps,
+            self.fabric,
+            inputs=inputs,
+            rooms=("course/experiments",),
+            keep=kept,
+            progress="cmedl" if progress else "",
+        )  # fmt: skip
+
+    @property
+    def arms(self) -> list[str]:
+        """What can be asked for an answer: students, and the teacher behind the generator."""
+        return [*self.plan.students, PSEUDO_ONLY]
+
+    def network(self, trained: Trained, arm: str) -> nn.Module:
+        """Return what an arm needs at the bedside."""
+        parts = cast(nn.ModuleDict, trained.network)
+        if arm == PSEUDO_ONLY:
+            return AfterTranslation(parts["carrier"], parts["teacher"], beside=False).eval()
+        student = parts[f"student_{arm}"]
+        if self.plan.students[arm].concatenated:
+            return AfterTranslation(parts["carrier"], student, beside=True).eval()
+        return student.eval()
+
+    def masks(self, trained: Trained, arm: str, part: str = "test") -> NDArray[np.bool_]:
+        """Return an arm's answer to every section of a part, ``(N, H, W)``."""
+        sections: Sections = getattr(self.modalities, part)
+        logits = predict(self.network(trained, arm), sections.images[self.modalities.student])
+        answer: NDArray[np.bool_] = (logits[:, 1] > logits[:, 0]).numpy()
+        return answer
+
+    def translated(self, trained: Trained, part: str = "test") -> Tensor:
+        """Return a part's sections in the teacher's modality, as the generator paints them."""
+        sections: Sections = getattr(self.modalities, part)
+        carrier = cast(nn.ModuleDict, trained.network)["carrier"]
+        return predict(carrier, sections.images[self.modalities.student])
+
+    def scores(
+        self, masks: NDArray[np.bool_], part: str = "test", *, tolerance_mm: float
+    ) -> pd.DataFrame:
+        """Return overlap and distances of each patient of a part, see `measure_cases`."""
+        sections: Sections = getattr(self.modalities, part)
+        truth = sections.masks.numpy() > 0
+        return measure_cases(
+            volumes(masks, sections.ids), volumes(truth, sections.ids), sections.spacing_mm,
+            tolerance_mm,
+        )  # fmt: skip
+
+
+def kept(trained: Method) -> nn.Module:
+    """Return every network that an arm or a figure needs, each once."""
+    cmedl = cast(CMEDL, trained)
+    parts = {"carrier": cmedl.translator.carrier(), "teacher": bare(cmedl.networks["teacher"])}
+    parts |= {
+        name: bare(network)
+        for name, network in cmedl.networks.items()
+        if name.startswith("student_")
+    }
+    return nn.ModuleDict(parts).eval()
