@@ -154,11 +154,10 @@ def fit_cached(
         precision=str(fabric._precision.precision),
         torch=torch.__version__,
     )
-    kept = Method.deployable if keep is None else keep
     models = store("models")
     entry = models.get(key)
     if entry is not None:
-        network = kept(method)
+        network = method.deployable() if keep is None else keep(method)
         network.load_state_dict(entry.tensors)
         history = History(**json.loads(str(entry.note["history"])))
         return Trained(
@@ -171,7 +170,7 @@ def fit_cached(
         method, loader_from, steps, fabric, checkpoint=checkpoint, log=log, progress=progress
     )
     seconds = time.perf_counter() - began
-    network = kept(method)
+    network = method.deployable() if keep is None else keep(method)
     note = {"history": json.dumps(vars(history)), "seconds": seconds}
     models.put(key, network.state_dict(), note)
     checkpoint.unlink(missing_ok=True)

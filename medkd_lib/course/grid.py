@@ -25,7 +25,7 @@ class Setting(_Part):
     """One dataset (or several, joined by ``+``) as one difficulty.
 
     ``real_folder`` is a folder under ``MEDKD_REAL_DATA``; ``options`` are the experiment's, for
-    this setting alone; ``arms`` empty means all of the grid's.
+    this setting alone; ``arms`` and ``seeds`` empty mean all of the grid's.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Setting(_Part):
     real_folder: str = ""
     options: dict[str, Option] = {}
     arms: list[str] = []
+    seeds: list[int] = []
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -74,8 +75,9 @@ class ContrastPlan(_Part):
     """``arm`` minus ``rival``; ``settings`` empty means all of them that run both arms.
 
     ``answers`` names what is compared: the answers to the test images, or those to the test images
-    made worse (``noisy``), where the experiment records them; ``only`` asks for the images with a
-    small, middle or large tumour alone. ``family`` names the question it belongs to: the correction
+    made worse (``noisy``), where the experiment records them; ``only`` asks for the cases with a
+    small, middle or large tumour alone, or whatever ``by`` measures. ``measure`` is another one
+    than the grid's primary. ``family`` names the question it belongs to: the correction
     runs within a family.
     """
 
@@ -86,23 +88,26 @@ class ContrastPlan(_Part):
     settings: list[str] = []
     answers: Literal["clean", "noisy"] = "clean"
     only: Stratum | None = None
+    by: str = "size_mm2"
+    measure: str = ""
     family: str = "all"
 
 
 class Grid(_Part):
     """What is run, and what will be asked of it.
 
-    ``primary`` balanced accuracy weighs every class alike, whatever its share of the test images.
+    ``primary`` balanced accuracy weighs every class alike, whatever its share of the test images;
+    ``dice`` is a mean over test cases.
     """
 
     lesson: str
-    experiment: Literal["logits", "teachers", "students"]
+    experiment: Literal["logits", "teachers", "students", "cmedl"]
     declared: str
     options: dict[str, Option] = {}
     seeds: list[int]
     settings: list[Setting]
     arms: list[str]
-    primary: Literal["accuracy", "balanced_accuracy"]
+    primary: Literal["accuracy", "balanced_accuracy", "dice"]
     correction: Literal["holm"]
     contrasts: list[ContrastPlan]
 
@@ -118,7 +123,17 @@ class Grid(_Part):
                 raise ValueError(f"setting {setting.id}: {sorted(unknown)} not in the grid's arms")
         if len(self.seeds) < 5:
             raise ValueError(f"expected at least 5 seeds, found {self.seeds}")
+        for setting in self.settings:
+            if setting.seeds and (len(setting.seeds) < 3 or set(setting.seeds) - set(self.seeds)):
+                raise ValueError(
+                    f"setting {setting.id}: expected at least 3 of the grid's seeds {self.seeds}, "
+                    f"found {setting.seeds}"
+                )
         return self
+
+    def seeds_of(self, setting: Setting) -> list[int]:
+        """Return the seeds that a setting runs."""
+        return setting.seeds or self.seeds
 
     def arms_of(self, setting: Setting) -> list[str]:
         """Return the arms that a setting runs, in the grid's order."""

@@ -4,8 +4,8 @@ Each run is one JSON file in the medkd home, keyed by everything it depends on; 
 are made from those files alone:
 
 - ``runs.csv``: one row per (setting, arm, seed) with its measures and, as hex, which test cases
-  were right (so that every contrast can be recomputed from the table);
-- ``cases.csv``: the test cases, their patients and labels;
+  were right, or each case's numbers (so that every contrast can be recomputed from the table);
+- ``cases.csv``: the test cases, their patients, labels and sizes;
 - ``contrasts.csv``: the declared contrasts with interval, p and Holm's p.
 """
 
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from medkd_lib.course.experiments.outcome import Measured, Outcome
 from medkd_lib.course.experiments.registry import EXPERIMENTS
 from medkd_lib.course.grid import Grid, Option, Setting
 from medkd_lib.course.result import write_atomic
@@ -127,7 +128,8 @@ def _chosen(
             tuple(str(r) for r in roots[s.id]), data[s.id], arm, seed,
         )
         for s in wanted
-        for seed in seeds or grid.seeds
+        for seed in grid.seeds_of(s)
+        if not seeds or seed in seeds
         for arm in grid.arms_of(s)
         if not arms or arm in arms
     ]  # fmt: skip
@@ -152,16 +154,25 @@ def run_job(job: Job) -> Job:
         job.setting.datasets, job.roots, job.arm, job.seed, job.options,
         Fabric(accelerator="cpu", devices=1),
     )  # fmt: skip
+    row = _measured(job, outcome) if isinstance(outcome, Measured) else _answered(job, outcome)
+    row = dataclasses.replace(row, seconds=round(time.perf_counter() - began, 2))
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(job.path, json.dumps(dataclasses.asdict(row)))
+    return job
+
+
+def _answered(job: Job, outcome: Outcome) -> RunRow:
+    """Return the row of classified images: one bit for each."""
     found = measures(outcome.predictions) | dict(outcome.extras)
     if outcome.noisy is not None:
         found["balanced_accuracy_noisy"] = measures(outcome.noisy)["balanced_accuracy"]
-    row = RunRow(
+    return RunRow(
         setting=job.setting.id,
         arm=job.arm,
         seed=job.seed,
         split=outcome.split,
         code=code_hash(RECORDED_ROOMS),
-        seconds=round(time.perf_counter() - began, 2),
+        seconds=0.0,
         measures={k: round(v, 6) for k, v in found.items()},
         correct=_bits(outcome.predictions),
         cases=list(outcome.cases),
@@ -170,9 +181,25 @@ def run_job(job: Job) -> Job:
         sizes_mm2=[round(size) for size in outcome.sizes_mm2],
         correct_noisy="" if outcome.noisy is None else _bits(outcome.noisy),
     )
-    job.path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(job.path, json.dumps(dataclasses.asdict(row)))
-    return job
+
+
+def _measured(job: Job, outcome: Measured) -> RunRow:
+    """Return the row of segmented cases: a number for each, per measure."""
+    found = {name: float(np.nanmean(each)) for name, each in outcome.values.items()}
+    return RunRow(
+        setting=job.setting.id,
+        arm=job.arm,
+        seed=job.seed,
+        split=outcome.split,
+        code=code_hash(RECORDED_ROOMS),
+        seconds=0.0,
+        measures={k: round(v, 6) for k, v in (found | dict(outcome.extras)).items()},
+        correct="",
+        cases=list(outcome.cases),
+        patients=list(outcome.patients),
+        values={name: [round(float(v), 4) for v in each] for name, each in outcome.values.items()},
+        strata={name: [round(float(v), 3) for v in each] for name, each in outcome.strata.items()},
+    )
 
 
 def _bits(predictions: Predictions) -> str:

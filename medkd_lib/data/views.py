@@ -33,7 +33,7 @@ def multi_view(
 
     Trans is a random crop blown up to the frame, a rotation, a gain and an offset in every
     channel, and hidden patches: each of random strength, some nearly nothing. It does not keep
-    areas, and a crop may lose what the label is about; that is the teacher's answer to correct.
+    areas, and a crop may lose what the label is about.
 
     Args:
         images: ``(N, C, H, W)`` float, H and W at least ``patches``.

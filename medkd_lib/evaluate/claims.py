@@ -20,6 +20,7 @@ Verdict = Literal[
     "not supported",
     "undecided at this n",
     "not testable here",
+    "not recorded",
 ]
 
 
@@ -121,9 +122,9 @@ def _measured(trial: Trial, contrasts: pd.DataFrame) -> dict[str, str]:
     place = f"{trial.setting}: {trial.contrast}"
     if found.empty:
         return {
-            "ours": "not recorded",
+            "ours": "",
             "evidence": trial.evidence,
-            "verdict": "undecided at this n",
+            "verdict": "not recorded",
             "note": place,
         }
     line = found.iloc[0]

@@ -12,8 +12,9 @@ class Parts:
         gl: token loss behind the group-wise linear projector, $\mathcal L_{p2}$.
         multi_view: the student, and it alone, sees strong random views.
         adversarial: a discriminator between the tokens, $\mathcal L_{MVG}$.
-        lambda_pca, lambda_gl, lambda_adversarial: weights; 1, 1 and 0.05 suit the scale-free
-            losses used here. The paper's λ could not be read.
+        lambda_pca, lambda_gl, lambda_adversarial: weights. The paper weighs its first two alike;
+            its λ could not be read. The losses used here are scale-free, hence 1, 1 and 0.05 to
+            begin with; validation patients of lesson 03 chose far less.
         p_student: share of the student's own elements in the crossed matrices.
         p_view: probability of a strong view.
         dropout: in the group-wise linear projector.

@@ -16,6 +16,7 @@ from medkd_lib.course.tables import (
     read_cases,
     read_contrasts,
     read_runs,
+    values_matrix,
     write_tables,
 )
 from medkd_lib.data.manifest import manifest_folder
@@ -75,7 +76,7 @@ def test_committed_contrasts_follow_from_the_committed_runs(lesson: str) -> None
     pd.testing.assert_frame_equal(again, read_contrasts(folder), check_exact=False, atol=2e-4)
     for setting in declared.settings:
         found = (runs.setting == setting.id).sum()
-        cells = len(declared.arms_of(setting)) * len(declared.seeds)
+        cells = len(declared.arms_of(setting)) * len(declared.seeds_of(setting))
         assert found in (0, cells), f"{setting.id} is half recorded: medkd record {lesson}"
 
 
@@ -128,6 +129,60 @@ def test_recording_a_part_later_keeps_labels_and_sizes(tmp_path: Path) -> None:
     assert len(read_runs(tmp_path)) == 10 and len(read_contrasts(tmp_path)) == 1
 
 
+def dice_grid(**contrast: str) -> Grid:
+    raw = grid().model_dump()
+    raw |= {"experiment": "cmedl", "primary": "dice"}
+    raw["contrasts"][0] |= contrast
+    return Grid.model_validate(raw)
+
+
+def measured_rows() -> list[RunRow]:
+    """Ten cases, the last without a value; the arm gains 0.2 on the five small ones alone."""
+    made = []
+    volumes = [float(n) for n in range(1, 11)]
+    for arm, gain in (("few_kd", 0.2), ("few_alone", 0.0)):
+        for seed in range(5):
+            dice = [0.5 + 0.01 * seed + (gain if v <= 5 else 0) for v in volumes[:-1]]
+            made.append(RunRow(
+                "toy", arm, seed, "split", "code", 1.0, {"dice": 0.5}, "",
+                [f"c{i}" for i in range(10)], [f"p{i}" for i in range(10)],
+                values={"dice": [*dice, float("nan")], "hd95_mm": [5.0 - gain] * 10},
+                strata={"volume_ml": volumes},
+            ))  # fmt: skip
+    return made
+
+
+def test_measured_cases_are_compared_case_by_case(tmp_path: Path) -> None:
+    write_tables(dice_grid(), measured_rows()[:7], tmp_path)
+    write_tables(dice_grid(), measured_rows()[7:], tmp_path)
+    found = read_contrasts(tmp_path).iloc[0]
+    assert found.cases == 9, "a case without a value is left out"
+    assert found.difference == pytest.approx(0.2 * 5 / 9, abs=1e-4)
+    assert values_matrix(read_runs(tmp_path), "toy", "few_kd", "dice").shape == (5, 10)
+    assert read_cases(tmp_path).volume_ml.tolist() == [float(n) for n in range(1, 11)]
+    again = contrast_table(dice_grid(), read_runs(tmp_path), read_cases(tmp_path))
+    pd.testing.assert_frame_equal(again, read_contrasts(tmp_path))
+
+
+def test_another_measure_and_another_stratum(tmp_path: Path) -> None:
+    write_tables(dice_grid(measure="hd95_mm"), measured_rows(), tmp_path)
+    assert read_contrasts(tmp_path).iloc[0].difference == pytest.approx(-0.2)
+    small = dice_grid(only="small", by="volume_ml")
+    found = contrast_table(small, read_runs(tmp_path), read_cases(tmp_path)).iloc[0]
+    assert found.cases == 4 and found.difference == pytest.approx(0.2)
+
+
+def test_a_setting_may_run_fewer_seeds_but_not_fewer_than_three() -> None:
+    raw = grid().model_dump()
+    raw["settings"][0]["seeds"] = [0, 1, 2]
+    made = Grid.model_validate(raw)
+    assert made.seeds_of(made.settings[0]) == [0, 1, 2]
+    for wrong in ([0, 1], [0, 1, 9]):
+        raw["settings"][0]["seeds"] = wrong
+        with pytest.raises(ValueError, match="at least 3"):
+            Grid.model_validate(raw)
+
+
 def test_a_setting_may_run_fewer_arms() -> None:
     raw = grid().model_dump()
     raw["settings"].append(raw["settings"][0] | {"id": "small", "arms": ["few_kd"]})
@@ -149,6 +204,21 @@ def test_a_contrast_on_an_undeclared_arm_is_refused() -> None:
     raw["contrasts"][0]["rival"] = "nobody"
     with pytest.raises(ValueError, match="nobody"):
         Grid.model_validate(raw)
+
+
+def test_every_trial_of_a_claim_is_declared_by_some_grid() -> None:
+    declared = {
+        (setting.id, plan.id)
+        for path in results_folder("00").parent.glob("*/grid.yaml")
+        for grid in [read_grid(path.parent.name)]
+        for setting in grid.settings
+        for plan in grid.contrasts_of(setting)
+    }
+    for path in (manifest_folder() / "claims").glob("*.yaml"):
+        for claim in read_paper(path).claims:
+            for trial in claim.trials:
+                asked = (trial.setting, trial.contrast)
+                assert asked in declared, f"{path.name}, {claim.id}: no grid declares {asked}"
 
 
 def test_verdicts_of_the_ledger() -> None:

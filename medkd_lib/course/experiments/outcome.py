@@ -25,3 +25,25 @@ class Outcome:
     noisy: Predictions | None = None
     sizes_mm2: Sequence[float] = ()
     extras: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The test answers of one arm for one seed where an answer is a mask: numbers per case.
+
+    Attributes:
+        cases: names of the test cases.
+        patients: of each case.
+        split: hash of the division.
+        values: measure → one number per case, such as ``dice``; NaN where it is not defined for
+            the case, whatever the arm answers.
+        strata: name → one number per case that it may be grouped by, such as ``volume_ml``.
+        extras: further numbers of this arm by name.
+    """
+
+    cases: Sequence[str]
+    patients: Sequence[str]
+    split: str
+    values: Mapping[str, Sequence[float]]
+    strata: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    extras: Mapping[str, float] = field(default_factory=dict)

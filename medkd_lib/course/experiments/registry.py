@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from medkd_lib.course.experiments import logits, students, teachers
-from medkd_lib.course.experiments.outcome import Outcome
+from medkd_lib.course.experiments.outcome import Measured, Outcome
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Experiment:
     images.
     """
 
-    run: Callable[..., Outcome]
+    run: Callable[..., Outcome | Measured]
     teachers: Collection[str]
 
 
