@@ -140,7 +140,7 @@ def fit_cached(
         rooms: more files or folders of the library whose code decides the result, such as the
             one that builds the networks.
         keep: what to keep of a method besides its student, such as all students of one run; None
-            keeps what is deployable. Named by the rooms' code, so part of the key.
+            keeps what is deployable. Its name is part of the key.
         progress: title of the progress bar.
     """
     torch.manual_seed(int(str(inputs["seed"])))
@@ -153,6 +153,7 @@ def fit_cached(
         device=fabric.device.type,
         precision=str(fabric._precision.precision),
         torch=torch.__version__,
+        **({} if keep is None else {"keep": keep.__qualname__}),
     )
     models = store("models")
     entry = models.get(key)

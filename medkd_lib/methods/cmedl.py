@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from medkd_lib.data.batches import Batch
 from medkd_lib.distill.feature_distance import feature_distance
 from medkd_lib.methods.base import Losses, Method, adam_with_cosine, bare
+from medkd_lib.methods.bedside import PSEUDO_ONLY, at_bedside
 from medkd_lib.methods.cmedl_parts import Hints, HintsFrom, Student, Weights
 from medkd_lib.methods.held import held
 from medkd_lib.methods.translate import Translator
@@ -237,13 +238,9 @@ class CMEDL(Method):
 
         ``pseudo_only`` is no student but the teacher behind the generator.
         """
-        if name == "pseudo_only":
-            teacher = bare(self.networks["teacher"])
-            return AfterTranslation(self.translator.carrier(), teacher, beside=False).eval()
-        network = bare(self.networks[f"student_{name}"])
-        if self.plans[name].concatenated:
-            return AfterTranslation(self.translator.carrier(), network, beside=True).eval()
-        return network.eval()
+        plan = self.plans.get(name)
+        network = "teacher" if name == PSEUDO_ONLY else f"student_{name}"
+        return at_bedside(bare(self.networks[network]), self.translator.carrier(), plan)
 
     def state_dict(self) -> dict[str, Any]:
         """Return networks, optimizers, random state and the translator's pools."""
@@ -253,22 +250,3 @@ class CMEDL(Method):
         """Restore what `state_dict` returned."""
         super().load_state_dict(state)
         self.translator.load_state_dict(state["translator"])
-
-
-class AfterTranslation(nn.Module):
-    """A network that looks at translated images, alone or beside the images themselves.
-
-    Args:
-        carrier: source → target.
-        network: of the target, or of both as two channels.
-        beside: both.
-    """
-
-    def __init__(self, carrier: nn.Module, network: nn.Module, *, beside: bool) -> None:
-        super().__init__()
-        self.carrier, self.network, self.beside = carrier, network, beside
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of source images."""
-        pseudo = self.carrier(images)
-        return self.network(torch.cat([images, pseudo], dim=1) if self.beside else pseudo)

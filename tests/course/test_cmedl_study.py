@@ -9,10 +9,11 @@ import torch
 from lightning_fabric import Fabric
 
 from medkd_lib.course.experiments.cmedl_budget import LESSON, PAPER, Budget, network, translator
-from medkd_lib.course.experiments.cmedl_study import PSEUDO_ONLY, CmedlStudy, Plan
+from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.course.experiments.modalities import Modalities, divide, with_truth
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.sections import Sections
+from medkd_lib.methods.bedside import PSEUDO_ONLY
 from medkd_lib.methods.cmedl_parts import STUDENTS, Student, Weights
 
 TINY = replace(

@@ -17,12 +17,10 @@ from medkd_lib.data.unpaired import UnpairedBatches
 from medkd_lib.evaluate.segment import measure_cases
 from medkd_lib.evaluate.stack import volumes
 from medkd_lib.methods.base import Method, bare
-from medkd_lib.methods.cmedl import CMEDL, AfterTranslation
+from medkd_lib.methods.bedside import PSEUDO_ONLY, at_bedside
+from medkd_lib.methods.cmedl import CMEDL
 from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Student, Weights
 from medkd_lib.train import Trained, fit_cached, predict
-
-# The teacher behind the generator: an arm, and no student.
-PSEUDO_ONLY = "pseudo_only"
 
 
 @dataclass(frozen=True)
@@ -112,12 +110,8 @@ class CmedlStudy:
     def network(self, trained: Trained, arm: str) -> nn.Module:
         """Return what an arm needs at the bedside."""
         parts = cast(nn.ModuleDict, trained.network)
-        if arm == PSEUDO_ONLY:
-            return AfterTranslation(parts["carrier"], parts["teacher"], beside=False).eval()
-        student = parts[f"student_{arm}"]
-        if self.plan.students[arm].concatenated:
-            return AfterTranslation(parts["carrier"], student, beside=True).eval()
-        return student.eval()
+        network = parts["teacher" if arm == PSEUDO_ONLY else f"student_{arm}"]
+        return at_bedside(network, parts["carrier"], self.plan.students.get(arm))
 
     def masks(self, trained: Trained, arm: str, part: str = "test") -> NDArray[np.bool_]:
         """Return an arm's answer to every section of a part, ``(N, H, W)``."""
