@@ -29,7 +29,7 @@ from medkd_lib.phantom.chaos_issues import (
 )
 from medkd_lib.phantom.chaos_patient import ChaosPatient, Image, Modality, make_patient
 from medkd_lib.phantom.chaos_truth import TruthRow, patient_name, truth_row
-from medkd_lib.phantom.twin_files import build_folder, in_order, write_table
+from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
 
 GENERATOR_VERSION = "1"
 """Raised whenever the same seed gives other bytes."""
@@ -199,18 +199,13 @@ def _identity(job: _Job) -> str:
 
 
 def _check(patients: int, size: str, difficulty: str, workers: int, known_issues: bool) -> None:
-    for name, value, choices in (
-        ("difficulty", difficulty, tuple(STRENGTH)),
-        ("size", size, get_args(Size)),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}: expected one of {choices}, found {value!r}; check spelling")
-    least = SMALLEST_SET if known_issues else 1
-    if patients < least or workers < 1:
-        raise ValueError(
-            f"expected patients ≥ {least} and workers ≥ 1, found {patients} and {workers}"
-            + ("; known_issues needs three MR and two CT" if known_issues else "")
-        )
+    check_request(
+        patients,
+        workers,
+        {"difficulty": (difficulty, tuple(STRENGTH)), "size": (size, get_args(Size))},
+        least=SMALLEST_SET if known_issues else 1,
+        why="known_issues needs three MR and two CT" if known_issues else "",
+    )
 
 
 def _source_text(

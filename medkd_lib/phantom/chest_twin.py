@@ -9,7 +9,7 @@ from typing import get_args
 
 from medkd_lib.phantom.chest_settings import SETTINGS, Difficulty, Size
 from medkd_lib.phantom.chest_truth import ChestTruth
-from medkd_lib.phantom.twin_files import check_free, write_table
+from medkd_lib.phantom.twin_files import check_free, check_request, write_table
 
 GENERATOR_VERSION = "1"
 """Raised whenever the same seed gives other bytes."""
@@ -36,14 +36,8 @@ def check_arguments(out: Path, patients: int, size: str, difficulty: str, worker
         ValueError: an unknown size or difficulty, or an impossible number.
     """
     check_free(out)
-    for name, value, known in (
-        ("difficulty", difficulty, tuple(SETTINGS)),
-        ("size", size, get_args(Size)),
-    ):
-        if value not in known:
-            raise ValueError(f"{name}: expected one of {known}, found {value!r}; check spelling")
-    if patients < 1 or workers < 1:
-        raise ValueError(f"expected patients ≥ 1 and workers ≥ 1, found {patients} and {workers}")
+    named = {"difficulty": (difficulty, tuple(SETTINGS)), "size": (size, get_args(Size))}
+    check_request(patients, workers, named)
 
 
 def refuse_issues(known_issues: bool, dataset: str) -> None:

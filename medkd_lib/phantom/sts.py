@@ -23,7 +23,13 @@ from medkd_lib.phantom.sts_patient import Pictures, make_patient
 from medkd_lib.phantom.sts_scan import Modality, Size
 from medkd_lib.phantom.sts_truth import TruthRow, patient_name
 from medkd_lib.phantom.thigh_tumour import Difficulty
-from medkd_lib.phantom.twin_files import build_folder, in_order, write_nifti, write_table
+from medkd_lib.phantom.twin_files import (
+    build_folder,
+    check_request,
+    in_order,
+    write_nifti,
+    write_table,
+)
 
 GENERATOR_VERSION = "1"
 """Raised whenever the same seed gives other bytes."""
@@ -166,18 +172,13 @@ def _outside_circle(image: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _check(patients: int, size: str, difficulty: str, workers: int, known_issues: bool) -> None:
-    for name, value, choices in (
-        ("difficulty", difficulty, get_args(Difficulty)),
-        ("size", size, get_args(Size)),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}: expected one of {choices}, found {value!r}; check spelling")
-    least = SMALLEST_SET if known_issues else 1
-    if patients < least or workers < 1:
-        raise ValueError(
-            f"expected patients ≥ {least} and workers ≥ 1, found {patients} and {workers}"
-            + ("; known_issues breaks patients 2 to 6" if known_issues else "")
-        )
+    check_request(
+        patients,
+        workers,
+        {"difficulty": (difficulty, get_args(Difficulty)), "size": (size, get_args(Size))},
+        least=SMALLEST_SET if known_issues else 1,
+        why="known_issues breaks patients 2 to 6" if known_issues else "",
+    )
 
 
 def _source_text(

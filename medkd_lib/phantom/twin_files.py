@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -16,10 +16,40 @@ from numpy.typing import ArrayLike, NDArray
 
 from medkd_lib.atomic import build_folder, check_free
 
-__all__ = ["build_folder", "check_free", "in_order", "write_nifti", "write_table"]
+__all__ = [
+    "build_folder", "check_free", "check_request", "in_order", "write_nifti", "write_table",
+]  # fmt: skip
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+def check_request(
+    patients: int, workers: int, named: Mapping[str, tuple[str, Sequence[str]]], *, least: int = 1,
+    why: str = "",
+) -> None:  # fmt: skip
+    """Refuse what no writer can do.
+
+    Args:
+        patients: asked for.
+        workers: processes asked for.
+        named: argument → what was asked for, and what there is.
+        least: number of patients that the broken cases need.
+        why: said when there are fewer.
+
+    Raises:
+        ValueError: an unknown name, or an impossible number.
+    """
+    for name, (value, known) in named.items():
+        if value not in known:
+            raise ValueError(
+                f"{name}: expected one of {tuple(known)}, found {value!r}; check spelling"
+            )
+    if patients < least or workers < 1:
+        raise ValueError(
+            f"expected patients ≥ {least} and workers ≥ 1, found {patients} and {workers}"
+            + (f"; {why}" if why else "")
+        )
 
 
 def in_order(
