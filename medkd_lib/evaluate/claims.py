@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medkd_lib.evaluate.intervals import Decision
 
@@ -34,12 +34,17 @@ class Published(BaseModel):
 
 
 class Trial(BaseModel):
-    """A recorded contrast, in one setting, whose positive difference supports a claim."""
+    """A recorded contrast, in one setting, whose positive difference supports a claim.
+
+    A claim that something is *kept* is supported where nothing below ``-margin`` is left in the
+    interval.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     setting: str
     contrast: str
     evidence: Evidence
+    margin: float = Field(default=0.0, ge=0)
 
 
 class Claim(BaseModel):
@@ -75,6 +80,13 @@ class Paper(BaseModel):
 def read_paper(path: Path) -> Paper:
     """Read ``data_manifests/claims/ID.yaml``."""
     return Paper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def kept(low: float, high: float, margin: float) -> Decision:
+    """Return whether a measure was kept, from the interval of its difference."""
+    if low > -margin:
+        return "better"
+    return "worse" if high < -margin else "undecided"
 
 
 def judge(evidence: Evidence, decision: Decision) -> Verdict:
@@ -132,9 +144,10 @@ def _measured(trial: Trial, contrasts: pd.DataFrame) -> dict[str, str]:
         f"{line.difference:+.3f} [{line.low:+.3f}, {line.high:+.3f}], "
         f"{line.seeds} seeds, {line.patients} patients"
     )
+    decision = kept(line.low, line.high, trial.margin) if trial.margin else line.verdict
     return {
         "ours": ours,
         "evidence": trial.evidence,
-        "verdict": judge(trial.evidence, line.verdict),
-        "note": place,
+        "verdict": judge(trial.evidence, decision),
+        "note": place + (f", a loss of {trial.margin:g} allowed" if trial.margin else ""),
     }

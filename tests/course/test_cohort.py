@@ -87,14 +87,17 @@ def test_controls_show_what_they_say(source: Source) -> None:
     assert set(outline.images.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(outline.images[:, 0] > 0, (images.images != 0).any(1))
     healed = shown(images, "no_tumour", 0.0)
+    hole = shown(images, "hole", 0.0)
+    assert hole.masks is not None
+    assert torch.equal(hole.images.bool(), (hole.masks > 0)[:, None].expand_as(hole.images))
     inside = (images.masks > 0)[:, None].expand_as(images.images)
     assert not healed.images[inside].any() and torch.equal(
         healed.images[~inside], images.images[~inside]
     )
     truth = shown(images, "truth", 0.0)
     assert torch.equal(truth.images.argmax(1), images.masks.long())
-    keys = {x.fingerprint for x in (images, outline, healed, truth)}
-    assert len(keys) == 4, "each control trains anew"
+    keys = {x.fingerprint for x in (images, outline, healed, hole, truth)}
+    assert len(keys) == 5, "each control trains anew"
 
 
 def test_what_cannot_be_shown_is_refused(source: Source) -> None:

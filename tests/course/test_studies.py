@@ -118,7 +118,7 @@ def test_the_wide_hybrid_has_the_arithmetic_of_the_full_fusion() -> None:
     assert 3.5 < full / hybrid < 4.5
 
 
-@pytest.mark.parametrize("arm", ["student", "hybrid", "a4", "hybrid_wide"])
+@pytest.mark.parametrize("arm", ["student", "hybrid", "a4", "hybrid_wide", "a0_maps"])
 def test_paper_size_networks_can_be_built(arm: str) -> None:
     with torch.device("meta"):
         network = network_of(teacher_arms.ARMS[arm], PAPER, 3, 4)

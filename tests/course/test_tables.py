@@ -7,20 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medkd_lib.course.contrasts import contrast_table, correct_matrix, values_matrix
 from medkd_lib.course.grid import Grid, read_grid, results_folder
 from medkd_lib.course.record import record
 from medkd_lib.course.tables import (
     RunRow,
-    contrast_table,
-    correct_matrix,
     read_cases,
     read_contrasts,
     read_runs,
-    values_matrix,
     write_tables,
 )
 from medkd_lib.data.manifest import manifest_folder
-from medkd_lib.evaluate.claims import judge, ledger, read_paper
+from medkd_lib.evaluate.claims import judge, kept, ledger, read_paper
 from medkd_lib.evaluate.intervals import decide
 
 RECORDED = [p.parent.name for p in sorted(results_folder("00").parent.glob("*/runs.csv"))]
@@ -129,6 +127,20 @@ def test_recording_a_part_later_keeps_labels_and_sizes(tmp_path: Path) -> None:
     assert len(read_runs(tmp_path)) == 10 and len(read_contrasts(tmp_path)) == 1
 
 
+def test_arms_of_one_seed_trained_on_other_patients_are_not_mixed(tmp_path: Path) -> None:
+    write_tables(grid(), rows()[:5], tmp_path)
+    before = (tmp_path / "runs.csv").read_bytes()
+    moved = [replace(r, split="moved") for r in rows()[5:]]
+    with pytest.raises(ValueError, match="toy, seed 0, found split: few_kd; moved: few_alone"):
+        write_tables(grid(), moved, tmp_path)
+    assert (tmp_path / "runs.csv").read_bytes() == before
+    # Nothing is mixed where every arm of the seed is new, or where only seeds differ.
+    write_tables(grid(), [replace(r, split="moved") for r in rows()], tmp_path)
+    each = [replace(r, split=f"split{r.seed}") for r in rows()]
+    write_tables(grid(), each, tmp_path)
+    assert read_runs(tmp_path).groupby("seed").split.nunique().max() == 1
+
+
 def dice_grid(**contrast: str) -> Grid:
     raw = grid().model_dump()
     raw |= {"experiment": "cmedl", "primary": "dice"}
@@ -228,6 +240,12 @@ def test_verdicts_of_the_ledger() -> None:
     assert judge("phantom", decide((0.1, 0.2), 0.2)) == "undecided at this n"
     assert judge("phantom", decide((-0.1, 0.2), 0.01)) == "undecided at this n"
     assert judge("stand-in", decide((-0.2, -0.1), 0.01)) == "not supported"
+
+
+def test_a_claim_that_something_is_kept() -> None:
+    assert kept(-0.02, 0.05, margin=0.05) == "better"
+    assert kept(-0.02, 0.05, margin=0.01) == "undecided"
+    assert kept(-0.20, -0.06, margin=0.05) == "worse"
 
 
 def test_the_ledger_keeps_every_claim(tmp_path: Path) -> None:

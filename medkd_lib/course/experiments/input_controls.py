@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from medkd_lib.data.images import ImageSet
 from medkd_lib.data.store import key_of
 
-InputControl = Literal["images", "outline", "no_tumour", "truth"]
+InputControl = Literal["images", "outline", "no_tumour", "hole", "truth"]
 # BraTS knows background, core, oedema, enhancing; one plane each.
 MASK_IDS = 4
 
@@ -18,8 +18,9 @@ def shown(images: ImageSet, control: InputControl, background: float | None) -> 
 
     ``outline``: where there is tissue, and nothing else (the shape of the slice, hence its height
     in the head, but no grey value). ``no_tumour``: every voxel of the tumour set to the mean of
-    tissue; its hole stays visible. ``truth``: the expert's mask, one plane per id, the most that
-    any reader of the images could know.
+    tissue; its hole stays visible. ``hole``: that hole and nothing else, what ``no_tumour`` gives
+    away. ``truth``: the expert's mask, one plane per id, the most that any reader of the images
+    could know.
 
     Args:
         images: of a part.
@@ -43,5 +44,8 @@ def shown(images: ImageSet, control: InputControl, background: float | None) -> 
     if control == "no_tumour":
         kept = images.images * (images.masks == 0)[:, None]
         return replace(images, images=kept, fingerprint=key)
+    if control == "hole":
+        hole = (images.masks > 0)[:, None].expand_as(images.images).to(images.images.dtype)
+        return replace(images, images=hole, fingerprint=key)
     planes = F.one_hot(images.masks.long(), MASK_IDS).movedim(-1, 1)
     return replace(images, images=planes.to(images.images.dtype), fingerprint=key)

@@ -39,7 +39,7 @@ class Arm:
         kd: with Hinton's term (α of the budget), else α = 0.
         smoothing: of the labels.
         term: one further loss, on logits, on VGG's map or on pooled features.
-        usual: whether that loss has its usual weight.
+        usual: whether that loss, or the cross-architecture parts, have their usual weights.
         pca: partially cross attention, on the ViT's queries, keys and values.
         gl: group-wise linear projection onto the ViT's tokens.
         multi_view: the student sees altered images, the teacher the plain ones.
@@ -89,6 +89,8 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "hints_usual": Arm(term="hints", usual=True),
         "attention_usual": Arm(term="attention", usual=True),
         "relations_usual": Arm(term="relations", usual=True),
+        "pca_gl_usual": Arm(pca=True, gl=True, usual=True),
+        "cakd_usual": Arm(pca=True, gl=True, multi_view=True, adversarial=True, usual=True),
         "pca": Arm(pca=True),
         "gl": Arm(gl=True),
         "pca_gl": Arm(pca=True, gl=True),

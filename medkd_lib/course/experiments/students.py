@@ -22,7 +22,7 @@ from medkd_lib.data.batches import balanced, batches
 from medkd_lib.data.views import multi_view
 from medkd_lib.methods.base import Method
 from medkd_lib.methods.cross_arch import CrossArchitectureKD
-from medkd_lib.methods.cross_arch_parts import Parts
+from medkd_lib.methods.cross_arch_parts import ALL_PARTS, Parts
 from medkd_lib.methods.feature_kd import FeatureKD
 from medkd_lib.methods.hinton import HintonKD
 from medkd_lib.methods.supervised import Supervised
@@ -192,11 +192,11 @@ class StudentStudy:
         return HintonKD(student, teacher, **common)
 
     def parts_of(self, arm: Arm) -> Parts:
-        """Return the switches of an arm with the study's weights."""
+        """Return the switches of an arm with the study's weights, or with the usual ones."""
+        weights = ALL_PARTS if arm.usual else self.parts
         return replace(
-            self.parts, pca=arm.pca, gl=arm.gl, multi_view=arm.multi_view,
-            adversarial=arm.adversarial,
-        )  # fmt: skip
+            weights, pca=arm.pca, gl=arm.gl, multi_view=arm.multi_view, adversarial=arm.adversarial
+        )
 
     def term(self, arm: Arm, teacher: nn.Module) -> Term | None:
         """Return an arm's term: its adapters fit student and teacher, its weight is the arm's."""

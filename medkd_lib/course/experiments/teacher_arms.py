@@ -100,8 +100,8 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType({"smoke": SMOKE, "lesson": LESS
 class Arm:
     """One network, and what it is shown.
 
-    ``msgff`` names a rung of the ladder, a control of it, or ``stn`` / ``deform``: A2 with another
-    alignment.
+    ``msgff`` names a rung of the ladder, a control of it, ``stn`` / ``deform`` (A2 with another
+    alignment), or ``one_scale``: A1 without a pyramid.
     """
 
     kind: Kind
@@ -116,12 +116,14 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "student": Arm("student"),
         "outline": Arm("student", shows="outline"),
         "no_tumour": Arm("student", shows="no_tumour"),
+        "hole": Arm("student", shows="hole"),
         "oracle": Arm("student", shows="truth"),
         "vgg": Arm("hybrid", "vgg"),
         "vit": Arm("hybrid", "vit"),
         "hybrid": Arm("hybrid"),
         "hybrid_logits": Arm("hybrid", fusion="logits"),
         "hybrid_wide": Arm("wide"),
+        "a0_maps": Arm("msgff", msgff="one_scale"),
         **{name.lower(): Arm("msgff", msgff=name) for name in msgff_sizes.LADDER},
         "a2_stn": Arm("msgff", msgff="stn"),
         "a2_deform": Arm("msgff", msgff="deform"),
@@ -152,16 +154,20 @@ def _student(budget: Budget, classes: int, channels: int) -> nn.Module:
 
 
 def shape_of(name: str, budget: Budget) -> MsgffShape:
-    """Return the shape of a rung, of a control, or of A2 with another alignment."""
-    rungs = ladder(budget.msgff)
+    """Return the shape of a rung, of a control, of A2 with another alignment, or of one scale."""
+    rungs, full = ladder(budget.msgff), budget.msgff
     others = {align: replace(rungs["A2"], align=align) for align in ("stn", "deform")}
+    # A1 differs from the hybrid by its maps and its read-out as well as by its scales; this does
+    # not have the scales.
+    cells = full.grids[full.sizes.index(budget.base)]
+    others["one_scale"] = replace(rungs["A1"], sizes=(budget.base,), grids=(cells,))
     return {**rungs, **controls(budget.msgff, budget.top_from), **others}[name]
 
 
 def size_of(arm: Arm, budget: Budget) -> int:
     """Return the largest side in pixels that an arm's network brings its images to."""
     if arm.kind == "msgff":
-        return max(budget.msgff.sizes)
+        return max(shape_of(arm.msgff, budget).sizes)
     return budget.wide_size if arm.kind == "wide" else budget.base
 
 

@@ -118,7 +118,7 @@ class TeacherStudy:
 
     def views(self, arm: str) -> Callable[[Tensor], Tensor]:
         """Return an arm's augmentation; planes of a mask have no exposure and no noise."""
-        return Tensor.float if ARMS[arm].shows == "truth" else self.cohort.views
+        return Tensor.float if ARMS[arm].shows in ("truth", "hole") else self.cohort.views
 
     def steps(self, planned: int) -> int:
         """Return the planned steps, cut by ``max_steps`` if that is set."""
