@@ -12,7 +12,15 @@ from torch import Tensor
 
 from medkd_lib.evaluate.classify import Predictions, expected_calibration_error, reliability
 from medkd_lib.evaluate.intervals import t_interval
-from medkd_lib.show.style import METHOD, OKABE_ITO, STUDENT, TEACHER, course_style
+from medkd_lib.show.style import (
+    METHOD,
+    OKABE_ITO,
+    STUDENT,
+    TEACHER,
+    VERDICT_KEY,
+    VERDICTS,
+    course_style,
+)
 
 
 def montage(images: Tensor, titles: Sequence[str], columns: int = 6) -> Figure:
@@ -111,7 +119,7 @@ def recorded_arms(
         arms: arm id → label, in drawing order.
         measure: column to draw.
         mine: arm id → the reader's value, drawn as a star.
-        chance: a dotted reference line.
+        chance: a dotted line; where it would squeeze the dots, an arrow at the edge instead.
         title: of the figure.
         colours: arm id → colour; by default teachers, distilled students and others differ.
     """
@@ -122,12 +130,26 @@ def recorded_arms(
             values = runs[runs.arm == arm][measure].tolist()
             _one_arm(ax, row, values, colour, (mine or {}).get(arm))
         if chance is not None:
-            ax.axvline(chance, ls=":", color=OKABE_ITO["grey"])
-            ax.text(chance, len(arms) - 0.5, " chance", va="bottom", fontsize=10)
+            _mark_chance(ax, chance, len(arms) - 0.15)
         ax.set_yticks(range(len(arms)), list(arms.values()))
-        ax.set_ylim(len(arms) - 0.4, -0.8)
+        ax.set_ylim(len(arms) - 0.1, -0.8)
         ax.set(xlabel=measure.replace("_", " "), title=title)
     return figure
+
+
+def _mark_chance(ax: Axes, chance: float, row: float) -> None:
+    low, high = ax.get_xlim()
+    room = (high - low) / 3
+    if low - room <= chance <= high + room:
+        ax.axvline(chance, ls=":", color=OKABE_ITO["grey"])
+        ax.text(chance, row, " chance", va="bottom", fontsize=10)
+        return
+    left = chance < low
+    words = f" ← chance, {chance:.2f}" if left else f"chance, {chance:.2f} → "
+    ax.text(
+        0 if left else 1, row, words, ha="left" if left else "right", va="bottom", fontsize=10,
+        transform=ax.get_yaxis_transform(),
+    )  # fmt: skip
 
 
 def _colour(arm: str) -> str:
@@ -176,11 +198,9 @@ def forest(
         figure, ax = plt.subplots(figsize=(8.6, 0.5 * len(rows) + 1.4))
         ax.axvline(0, color=OKABE_ITO["grey"], lw=1)
         for place, line in enumerate(rows.itertuples()):
-            colour = {"better": METHOD, "worse": OKABE_ITO["vermillion"]}.get(
-                str(line.verdict), OKABE_ITO["grey"]
-            )
-            ax.plot([line.low, line.high], [place, place], color=colour, lw=3)
-            ax.plot(line.difference, place, "o", color=colour, ms=8)
+            mark = VERDICTS[str(line.verdict)]
+            ax.plot([line.low, line.high], [place, place], color=mark["color"], lw=3)
+            ax.plot(line.difference, place, ms=9, mew=2, **mark)
         ax.set_yticks(range(len(rows)), [questions[c] for c in rows.contrast])
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.xaxis.set_major_locator(MaxNLocator(6))
@@ -188,7 +208,7 @@ def forest(
             ax.set_xlim(*limits)
         ax.set_xlabel(
             f"difference in {measure} (arm minus rival), 95 % interval\n"
-            "green better, red worse; grey undecided after Holm's correction",
+            f"{VERDICT_KEY} after Holm's correction",
             loc="right",
             fontsize=10,
         )

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medkd_lib.show.style import METHOD, OKABE_ITO, course_style
+from medkd_lib.show.style import VERDICT_KEY, VERDICTS, course_style
 
 
 def forest_by_setting(
@@ -29,7 +29,6 @@ def forest_by_setting(
         measure: what the difference is one of.
     """
     place = {contrast: row for row, contrast in enumerate(questions)}
-    colours = {"better": METHOD, "worse": OKABE_ITO["vermillion"]}
     with course_style():
         figure, axes = plt.subplots(
             1, len(settings),
@@ -40,17 +39,16 @@ def forest_by_setting(
             ax.axvline(0, color="black", lw=1)
             mine = contrasts[contrasts.setting == setting]
             for line in mine[mine.contrast.isin(list(questions))].itertuples():
-                colour = colours.get(str(line.verdict), OKABE_ITO["grey"])
-                row = place[str(line.contrast)]
-                ax.plot([line.low, line.high], [row, row], color=colour, lw=3)
-                ax.plot(line.difference, row, "o", color=colour, ms=8)
+                mark, row = VERDICTS[str(line.verdict)], place[str(line.contrast)]
+                ax.plot([line.low, line.high], [row, row], color=mark["color"], lw=3)
+                ax.plot(line.difference, row, ms=9, mew=2, **mark)
             ax.set(title=heading, xlim=limits)
             ax.xaxis.set_major_locator(MaxNLocator(4))
             ax.set_ylim(len(questions) - 0.4, -0.6)
         axes[0][0].set_yticks(range(len(questions)), list(questions.values()))
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         figure.supxlabel(
-f"difference in {measure}, 95 % interval\n"
-            "green better, red worse, grey undecided (Holm within the family)", fontsize=11,
+            f"difference in {measure}, 95 % interval\n"
+            f"{VERDICT_KEY} (Holm within the family)", fontsize=11,
         )  # fmt: skip
     return figure

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -136,23 +137,49 @@ class Priced:
 
 
 def accuracy_against_cost(networks: Sequence[Priced], measure: str) -> Figure:
-    """Draw each network's measure with its interval over its arithmetic, on a logarithmic axis.
+    """Draw each network's measure with its interval, one panel for each price of an image.
 
-    Networks of equal arithmetic are drawn side by side, or their intervals would cover each other.
+    Networks of one price would stand on one spot of a cost axis and hide each other. They share a
+    panel instead: its label tells the price, and places inside it mean nothing. Panels stand from
+    cheap to dear and share the height. Intervals are drawn within [0, 1], which a bootstrap of
+    weighted cases may leave and a share cannot.
+
+    Args:
+        networks: in drawing order; the first one of a price is the student without a teacher.
+        measure: what the value is, a share.
     """
+    prices = sorted({(network.macs, network.parameters) for network in networks})
+    panels = [[n for n in networks if (n.macs, n.parameters) == price] for price in prices]
+    widths = [max(2.0, 1.25 * len(panel)) for panel in panels]
     with course_style():
-        figure, ax = plt.subplots(figsize=(9.2, 4.2))
-        placed: dict[int, int] = {}
-        for number, network in enumerate(networks):
-            turn = placed[network.macs] = placed.get(network.macs, -1) + 1
-            x = network.macs / 1e6 * 1.13**turn
-            colour = TEACHER if network.teacher else (STUDENT, METHOD)[turn > 0]
-            marker = MARKERS[number % len(MARKERS)]
-            ax.plot([x, x], network.interval, color=colour, lw=5, alpha=0.3)
-            label = f"{network.label}: {network.parameters:,} weights"
-            ax.plot(x, network.value, marker, ms=10, color=colour, mec="black", label=label)
-        ax.set_xscale("log")
-        ax.margins(x=0.15)
-        ax.set(xlabel="million multiply-accumulates per image", ylabel=measure)
-        figure.legend(loc="outside right upper")
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(sum(widths) + 1.4, 4.8), sharey=True, squeeze=False,
+            width_ratios=widths,
+        )  # fmt: skip
+        for ax, panel in zip(axes[0], panels, strict=True):
+            for place, network in enumerate(panel):
+                _one_network(ax, place, network, number=networks.index(network))
+            names = [fill(network.label, 11, break_long_words=False) for network in panel]
+            ax.set_xticks(range(len(panel)), names, fontsize=11)
+            ax.set_xlim(-0.7, len(panel) - 0.3)
+            ax.grid(False, axis="x")
+            ax.set_xlabel(_price(panel[0], prices[0][0]), fontsize=11)
+        axes[0][0].set_ylabel(f"{measure}, 95 % interval")
+        figure.align_xlabels()
     return figure
+
+
+def _one_network(ax: Axes, place: int, network: Priced, number: int) -> None:
+    colour = TEACHER if network.teacher else (STUDENT, METHOD)[place > 0]
+    low, high = (min(max(end, 0.0), 1.0) for end in network.interval)
+    ax.plot([place, place], [low, high], color=colour, lw=6, alpha=0.3, solid_capstyle="butt")
+    marker = MARKERS[number % len(MARKERS)]
+    ax.plot(place, network.value, marker, ms=10, color=colour, mec="black")
+
+
+def _price(network: Priced, cheapest: int) -> str:
+    times = f" (× {network.macs / cheapest:.0f})" if network.macs > cheapest else ""
+    return (
+        f"{network.macs / 1e6:,.2f} million{times}\nmultiply-accumulates\n"
+        f"{network.parameters:,} weights"
+    )

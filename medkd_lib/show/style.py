@@ -25,6 +25,14 @@ TEACHER, STUDENT, METHOD, CONTROL = (
     OKABE_ITO["grey"],
 )
 
+# A verdict is told by its marker as well: green and red are one colour to some readers.
+VERDICTS: dict[str, dict[str, Any]] = {
+    "better": {"color": METHOD, "marker": "^"},
+    "worse": {"color": OKABE_ITO["vermillion"], "marker": "v"},
+    "undecided": {"color": OKABE_ITO["grey"], "marker": "o", "mfc": "white"},
+}
+VERDICT_KEY = "▲ green: better · ▼ red: worse · ○ grey: undecided"
+
 # matplotlib types its keys as a long list of literals; any string-keyed dict would do.
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,

@@ -179,9 +179,11 @@ def looks(
 def cost_beside(networks: Sequence[Priced], measure: str) -> Figure:
     """Draw weights, arithmetic and accuracy of the same networks side by side, one row each.
 
+    Intervals are drawn within [0, 1], which a t-interval may leave and a share cannot.
+
     Args:
         networks: from top to bottom.
-        measure: what the value is.
+        measure: what the value is, a share.
     """
     rows = range(len(networks))
     with course_style():
@@ -200,7 +202,7 @@ def cost_beside(networks: Sequence[Priced], measure: str) -> Figure:
             axis.set_xlim(0, 1.22 * max(values))
             axis.set_title(title, fontsize=12)
         for row, network, colour in zip(rows, networks, colours, strict=True):
-            axes[2].plot(network.interval, [row, row], color=colour, lw=5, alpha=0.3)
+            axes[2].plot(np.clip(network.interval, 0, 1), [row, row], color=colour, lw=5, alpha=0.3)
             axes[2].plot(network.value, row, "o", color=colour, ms=8)
         axes[2].set_title(f"{measure}, 95 % interval over seeds", fontsize=12)
         axes[0].set_yticks(rows, [n.label for n in networks])

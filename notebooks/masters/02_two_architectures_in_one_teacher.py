@@ -58,11 +58,18 @@ if config.profile == "paper" and config.max_steps:
 # anything is distilled. Lesson 01 gave us tensors and patients that do not leak. Here we check the premise.
 #
 # **Words.** *VGG*: convolutions of 3 × 3 pixels with poolings between them (Simonyan and Zisserman 2015). *ViT*,
-# Vision Transformer: the image is cut into patches, each becomes a *token* (a vector), one more token collects the
-# answer (the *class token*), and every token looks at every other (*attention*; Dosovitskiy et al. 2021). A *branch*
-# is one of the two inside the hybrid; a *map* is what a branch says of each place. *A0 … A4*: the rungs of a ladder
-# from the plain hybrid (A0) to full MSGFF (A4). *Balanced accuracy*: the mean of the recalls of all classes, so that
-# rare classes count like common ones.
+# Vision Transformer (Dosovitskiy et al. 2021): the image is cut into patches, each becomes a *token* (a vector), and
+# one more token collects the answer (the *class token*). Tokens pass through a stack of *blocks*. In a block every
+# token first looks at every other (*attention*; done several times side by side, each time is an *attention head*),
+# then goes through a small network by itself. A *branch* is one of the two networks inside the hybrid; its *map* is
+# what it says of each place, its *features* are one vector for the whole image. *Logits*, as in lesson 00: one number
+# per class, before the softmax. In the code a *trunk* is a branch without its classifier, and `head` is the
+# classifier.
+#
+# An *arm* is one way to build and train a network, everything else being equal; a *control* is an arm that keeps what
+# an idea costs and takes the idea away. *A0 … A4*: the *rungs* of a ladder from the plain hybrid (A0) to full MSGFF
+# (A4). The *recall* of a class is the share of its images that are answered rightly; *balanced accuracy* is the mean
+# of the recalls of all classes, so that rare classes count like common ones.
 
 # %% [markdown]
 # ## 1 · Two features by hand
@@ -74,14 +81,14 @@ if config.profile == "paper" and config.max_steps:
 # $$z = W\begin{pmatrix}f\\g\end{pmatrix} + b
 # = \underbrace{W_f f}_{\text{VGG's vote}} + \underbrace{W_g g}_{\text{ViT's vote}} + b .$$
 #
-# So **joining features is adding two votes**. The head has no term in which $f$ and $g$ meet; "this, but only if
-# that" is beyond it (the last lines of the cell try: an exclusive *or*).
+# So **joining features is adding two votes**. The classifier has no term in which $f$ and $g$ meet; "this, but only
+# if that" is beyond it (the last lines of the cell try: an exclusive *or*).
 #
 # The report can be read in another way: each branch first gets a classifier of its own, $z_f = W_f f + b_f$ and $z_g$
-# alike, and *these outputs* are joined by a second one, $z = U_f z_f + U_g z_g + c$. Put them in: again a sum of two
-# votes, $U_f W_f f + U_g W_g g$ and a constant. Both readings can write down **exactly the same functions**. A
-# difference between them can only come from the way there, that is, from training. By hand first, then with the
-# library's hybrid, whose two features we tap.
+# alike, and *these outputs* are joined by a second one with weights $U$ and a bias $c$, $z = U_f z_f + U_g z_g + c$.
+# Put them in: again a sum of two votes, $U_f W_f f + U_g W_g g$ and a constant. Both readings can write down
+# **exactly the same functions**. A difference between them can only come from the way there, that is, from training.
+# By hand first, then with the library's hybrid, whose two features we tap.
 
 # %%
 import numpy as np
@@ -126,10 +133,16 @@ print("the best linear answer to 'f or g, but not both':", (four @ best).round(2
 # all three. That is the hope. Now the doubt: a stack of local filters is not local. The cell below counts how many
 # pixels one cell of our VGG's last map looks at (its *receptive field*).
 #
-# **Attention** lets cell $i$ take a weighted mean over other cells $j$. MSGFF makes it *geometric*: with query $q_i$,
-# key $k_j$, places $p$ in mm and a *reach* $r$ in mm, the weights are a softmax over $j$ of
+# **Attention** lets cell $i$ take a weighted mean of what the cells $j$ hold. Cell $i$ asks with a *query* $q_i$,
+# cell $j$ answers with a *key* $k_j$, both learned vectors of $d$ numbers; the better they fit, the larger
+# $q_i^\top k_j$. MSGFF makes it *geometric*: with $p_i$ the place of cell $i$ in mm and a *reach* $r$ in mm, the
+# scores are
 #
-# $$e_{ij} = \frac{q_i^\top k_j}{\sqrt d} - \frac{\lVert p_i-p_j\rVert^2}{2r^2}.$$
+# $$e_{ij} = \frac{q_i^\top k_j}{\sqrt d} - \frac{\lVert p_i-p_j\rVert^2}{2r^2},$$
+#
+# and the weights are their softmax over $j$. Why $\sqrt d$? A sum of $d$ random products of either sign grows like
+# $\sqrt d$; divided by it, scores stay of one size, and wide vectors do not make the softmax pick a single cell. The
+# second term is a penalty for distance: at one reach it is $-1/2$, at two reaches $-2$.
 #
 # Four cells of 64 mm in a square, $r = 32$ mm, all queries and keys alike: the neighbours lie 64 mm away,
 # $-64^2/(2\cdot32^2) = -2$, the diagonal one at $-4$. So the weights go like $1 : e^{-2} : e^{-2} : e^{-4}$.
@@ -158,9 +171,10 @@ print("the first cell's attention, by hand and in the library:", weights.round(3
 # %% [markdown]
 # ## Exercise 1 · Geometric attention of one node
 #
-# Write the weights with which **one** node reads the others. A node reads only its neighbours on a graph (itself
-# among them): everybody else gets exactly 0. Logits may be large, the softmax must not overflow. Before you write:
-# what happens to the weights if the whole patient is moved by 10 cm?
+# A **graph** says who may read whom: its *nodes* are here the cells, and each has a list of *neighbours* (itself
+# among them). Write the weights with which **one** node reads the others: everybody who is no neighbour gets exactly
+# 0. Logits may be large, the softmax must not overflow. Before you write: what happens to the weights if the whole
+#    patient is moved by 10 cm?
 
 # %% tags=["exercise-setup"]
 from typing import NamedTuple
@@ -271,12 +285,16 @@ def large_scores_stay_finite(node_attention, secret):
 # %% [markdown]
 # ## Exercise 2 · Where did the class token look?
 #
-# One block of a Transformer mixes tokens: row $i$ of its attention $A$ (mean over its $H$ heads) says how much token
-# $i$ takes from each token, and a residual connection lets it keep itself. After several blocks a token is a mix of
-# mixes.
-# **Attention rollout** (Abnar and Zuidema 2020) follows the mixing from the last block $L$ down to the first:
+# One block of a Transformer mixes tokens. Each of its $H$ attention heads has weights of its own: row $i$ of
+# $A_{lh}$, the attention of head $h$ in block $l$, says how much token $i$ takes from each token. A *residual
+# connection* then adds the token as it was. After several blocks a token is a mix of mixes. **Attention rollout**
+# (Abnar and Zuidema 2020) follows the mixing from the last block $L$ down to the first:
 #
 # $$\hat A_l = \tfrac12\Bigl(\tfrac1H\sum_h A_{lh} + I\Bigr),\qquad R = \hat A_L\,\hat A_{L-1}\cdots\hat A_1 .$$
+#
+# $\hat A_l$ is the whole block: the mean over its heads, and, by the identity matrix $I$, the token itself, half and
+# half, so that each row still sums to 1. (*Half* is a convention: nobody measured how much a token keeps.) $R$ is all
+# blocks, one after the other.
 #
 # Token 0 is the class token. Its row of $R$, without its own column, says how much of each patch has reached it. The
 # list below begins with the **first** block: mind the order of the product. (By hand, one block, one head, one patch:
@@ -409,7 +427,7 @@ gallery.show(shown, name="examples",
 # - **shown the truth** sees the mask instead of the image: what the resolution allows at most;
 # - with `label_scheme="type"` also **tumour blanked**. On real data the three types come from different hospitals, so
 #   a network may read the hospital. If blanked tumours are still told apart, it does. (One virtual scanner made all
-#   twins.)
+#   twins. A blanked tumour leaves its outline; **the tumour's outline alone**, a recorded arm, says what that tells.)
 #
 # **Guess before you run**: how far above chance is the outline? Think of what an outline tells: how high in the head
 # the slice lies. And where do tumours show a core: in the middle of their extent, or at its ends?
@@ -463,6 +481,7 @@ print("your prediction:", my_prediction or "none; write one into the first line 
 # how many images do two networks answer differently, and how often is **exactly one** of the two right? A judge who
 # always picked the right one of two answers would be wrong only where **both** are: no fusion of the answers gets
 # above that line. (The hybrid joins features before they become answers, and its branches learn together, so it may.)
+# *Cohen's κ* is how far two networks agree beyond chance: 0 as by chance, 1 always.
 #
 # **Per slice and per patient.** A doctor asks about a patient. With levels the patient's state is the highest of any
 # slice (labels and answers alike), otherwise the mean of the probabilities. The rule *highest* is merciless: one
@@ -489,13 +508,10 @@ print(f"VGG and ViT: both right {pair.both_right:.2f}, exactly one {pair.one_rig
 print(f"accuracy of a perfect judge of the two answers: {1 - pair.both_wrong:.3f}; "
       f"of the hybrid: {results['hybrid'].correct.mean():.3f}")
 rule: Rule = "highest" if volumes and not types else "mean"
-tables = {}
-for arm in ("vgg", "vit", "hybrid"):
-    title = ARM_TITLES[arm].split(",")[0]
-    tables[f"{title}\nper image"] = confusion(results[arm], cohort.class_names)
-    tables[f"{title}\nper patient"] = confusion(patient_level(results[arm], rule), cohort.class_names)
-in_rows = sorted(tables, key=lambda title: "patient" in title)
-gallery.show(confusions({title: tables[title] for title in in_rows}), name="confusion",
+per_patient = {arm: patient_level(results[arm], rule) for arm in ("vgg", "vit", "hybrid")}
+tables = {f"{ARM_TITLES[arm].split(',')[0]}\nper {case}": confusion(given[arm], cohort.class_names)
+          for case, given in {"image": results, "patient": per_patient}.items() for arm in per_patient}
+gallery.show(confusions(tables), name="confusion",
              alt="Confusion tables of VGG, ViT and hybrid: labels in rows, answers in columns, first per "
              "image, then per patient.")
 
@@ -549,22 +565,25 @@ else:
 # ## 7 · MSGFF, stage by stage
 #
 # The report's plan for later: several resolutions, alignment, a graph, geometric attention. It names the stages and
-# gives no formula; no paper and no code of that name could be found. **The form is ours**, and each stage is a rung:
+# gives no formula; no paper and no code of that name could be found. **The form is ours**, and each stage is a rung.
+# The last column names the control that was recorded against it:
 #
 # | rung | adds | costs, beside the hybrid | what would show that it is needless |
 # |---|---|---|---|
-# | A1 | three image sizes through **one** VGG | arithmetic | a wider hybrid with the same arithmetic does as well |
+# | A1 | three image sizes through **one** VGG | arithmetic | *hybrid, arithmetic of A4* (A0 on the largest image) does as well |
 # | A2 | alignment of ViT's map with VGG's | little | a flow frozen at zero does as well |
 # | A3 | a graph over the cells of all sizes | little | random edges do as well |
 # | A4 | places in mm in its attention | little | shuffled places do as well |
 #
+# (A1 also reads ViT's patches instead of its class token. The recorded arm *A1 with one resolution* does that alone.)
+#
 # **Stage 1, the pyramid.** A small image has few pixels and each VGG cell covers much of the head; a large one shows
 # detail. The plan asks for 112, 224 and **448** pixels, and a BraTS slice has 240. Averaging down loses detail;
-# blowing up adds pixels and *no detail*: each new pixel is a weighted mean of old ones. The spectrum shows it: beyond
-# the dotted line, where the original's detail ends, there is only the faint trace of the interpolation, and before it
-# some power is lost. (At lesson size the slices have 112 pixels of 2 mm and the sizes are 28, 56, 112: here the top
-# of the pyramid does hold detail that the hybrid's 56 pixels lack. The control *no detail at the top* takes it away
-# and keeps the pixels.)
+# blowing up adds pixels and *no detail*: each new pixel is a weighted mean of old ones. The *spectrum* (how much of
+# the picture is coarse, how much fine, in cycles per cm) shows it: beyond the dotted line, where the original's
+# detail ends, there is only the faint trace of the interpolation, and before it some power is lost. (At lesson size
+# the slices have 112 pixels of 2 mm and the sizes are 28, 56, 112: here the top of the pyramid does hold detail that
+# the hybrid's 56 pixels lack. The control *no detail at the top* takes it away and keeps the pixels.)
 
 # %%
 from medkd_lib.course.experiments.teacher_arms import shape_of
@@ -589,11 +608,15 @@ gallery.show(
     "the blown-up image falls away where the original's pixels end.")
 
 # %% [markdown]
-# **Stage 2, alignment.** VGG's map and ViT's must lie on one grid, and perhaps one is displaced. A small convolution
-# predicts a **flow** $\Delta$ (dx to the right, dy down) for every cell, and the ViT's map $\tilde T$ is read from
-# there: $A(u) = \tilde T(u + \Delta(u))$ at each place $u$. It starts at zero, and $\ell\tanh(\cdot/\ell)$ keeps it
-# within $\ell = 2$ cells along each axis. (Without that leash it ran to 4 to 12 cells, out of the picture.) The honest
-# prior: both branches see the *same* picture, so **nothing is displaced**, and learned arrows have no true answer.
+# **Stage 2, alignment.** VGG's map and ViT's must lie on one grid. So ViT's patch tokens are laid out as a map and
+# resized to VGG's grid; $\tilde T$ is that resized map. And perhaps one is displaced: a small convolution looks at
+# both maps and predicts a **flow** $\Delta(u)$ (dx to the right, dy down) for the cell at each place $u$. The aligned
+# map $B$ is read from there: $B(u) = \tilde T(u + \Delta(u))$. The flow starts at zero, and $\ell\tanh(x/\ell)$ keeps
+# each predicted number $x$ within the limit $\ell = 2$ cells. (Without that leash it ran to 4 to 12 cells, out of the
+# picture.) The honest prior: both branches see the *same* picture, so **nothing is displaced**, and learned arrows
+# have no true answer. (Two published ways to align were recorded beside it: a *spatial transformer*, one affine map
+# for the whole picture, Jaderberg et al. 2015; and *deformable convolution*, which displaces each of its nine taps,
+# Dai et al. 2017.)
 #
 # ## Exercise 3 · Warp a map
 #
@@ -716,9 +739,10 @@ else:
 #
 # **Stages 3 and 4, the graph.** Each cell of each scale becomes a node with a place in mm. A node reads its eight
 # nearest neighbours of its own scale, itself, and across scales its *parent* (the larger cell that holds its centre)
-# and *children*. Attention along these edges is that of section 2 plus a small learned function $\phi$ of the offset
-# and of the difference in size. Move the chosen node over the slice: from whom does it read, and does that differ
-# between tissue, tumour and background? (Orange: the weight, up to the strongest; red: the node.)
+# and *children* (the cells whose parent it is). A3 attends along these edges by queries and keys alone. A4 adds the
+# penalty for distance of section 2, and a small learned function $\phi$ of the offset and of the difference in size.
+# Move the chosen node over the slice: from whom does it read, and does that differ between tissue, tumour and
+# background? (Orange: the weight, up to the strongest; red: the node.)
 
 # %%
 from medkd_lib.course.lesson_teachers import weights_of_node
@@ -920,12 +944,14 @@ except ValueError as error:
 # anew; the star is **your run**. Grid, contrasts and families of questions were declared before these runs
 # (`notebooks/results/02/grid.yaml`; `medkd record 02` makes them again).
 #
-# Balanced accuracy weighs the levels alike. Read from top to bottom: what the floor and the ceiling are, what a
-# branch can do alone, then rung by rung, then with one thing taken away or made wrong.
+# Every dot is one training, the stroke their mean, the bar its 95 % interval over seeds. Orange are small networks,
+# blue branches and hybrids, green the ladder, grey its controls. Read from top to bottom: what the floor and the
+# ceiling are, what a branch can do alone, then rung by rung, then with one thing taken away or made wrong.
 #
-# Then the declared questions, one family at a time. *Better* and *worse* need two things: a 95 % interval (seeds and
-# test patients redrawn) without zero, and a p-value below 0.05 after Holm's correction within the family. *Undecided*
-# does not mean *no difference*.
+# Then the declared *contrasts*: differences between two arms, in families of one question each. *Better* and *worse*
+# need two things: a 95 % interval (seeds and test patients redrawn) without zero, and a p-value below 0.05 after
+# Holm's correction, which asks the more of each p-value the more contrasts its family has. *Undecided* does not mean
+# *no difference*.
 
 # %%
 from medkd_lib.course.lesson_teachers import arm_colours
@@ -942,7 +968,7 @@ gallery.show(
                   chance=recorded.chance(setting.id), title=f"Recorded: {setting.title}", colours=arm_colours()),
     name="recorded",
     alt=f"Balanced accuracy of all arms over five recorded seeds on {setting.title}: small networks orange, "
-    "branches and hybrids blue, the ladder green, its controls grey; the reader's own runs as stars.")
+    "branches and hybrids blue, the ladder green, its controls grey; chance marked, the reader's own runs as stars.")
 if "flow_cells" in recorded.runs:
     for arm, cells in recorded.of(setting.id).groupby("arm").flow_cells.mean().dropna().items():
         print(f"{ARM_TITLES[arm]}: learned flow {cells:.2f} cells = {cells * 32:.0f} mm long on average")
@@ -961,16 +987,15 @@ for family, title in families.items():
                           title, (-widest, widest), "balanced accuracy"),
         name=f"forest_{family}",
         alt=f"Declared contrasts, family {family}: differences in balanced accuracy with 95 % intervals in "
-        "every setting side by side, green better, red worse, grey undecided.")
+        "every setting side by side, each with its verdict: better, worse or undecided.")
 
 # %% [markdown]
-# **How to read this.** *Better* and *worse* need both: an interval without zero and a corrected p-value below 0.05.
-# *Undecided* is not "no difference". What the subtle phantom says (the default; other settings stand beside it where
-# they have been recorded; without an effect all networks end where the outline alone ends, as they should, and the one
-# *better* among fifteen contrasts there is what chance and 39 patients make):
+# **How to read this.** What the subtle phantom says (the default; other settings stand beside it where they have been
+# recorded; without an effect all networks end where the outline alone ends, as they should, and the one *better*
+# among fifteen contrasts there is what chance and 39 patients make):
 #
 # - **The teacher earns its name.** The hybrid lies above the small CNN by more than the margin, and the small CNN far
-#   above its outline. The oracle says how much of the rest is resolution and how much is reading.
+#   above its outline. *Shown the truth* says how much of the rest is resolution and how much is reading.
 # - **But the hybrid does not beat its own VGG branch.** The difference points the other way; its p-value passes and
 #   its interval just holds zero, so the rule says undecided. It beats its ViT branch. So *two architectures know more
 #   than one* is half shown: that the second one adds to the first is not, on some 600 training slices. A ViT is known
@@ -986,14 +1011,15 @@ for family, title in families.items():
 #   can be longer than $2\sqrt2 = 2.8$: most stand at the limit. Frozen at zero it is no worse.
 # - **Validation patients would have chosen otherwise.** On them A4 looks best of the ladder and the hybrid ordinary; on
 #   the test patients it is the other way round. A dozen validation patients are few: another reason to declare first.
-# - **Luck exists.** Look at the dots: five runs of the wide hybrid, and of A3, lie far apart. Whoever trains once and
-#   publishes has drawn one dot.
+# - **Luck exists.** Look at the dots: five runs of *hybrid, arithmetic of A4*, and of A3, lie far apart. Whoever
+#   trains once and publishes has drawn one dot.
 
 # %% [markdown]
 # ### What it costs
 #
-# A gain must be paid for: in weights, and in the arithmetic of every image (multiply-accumulates of convolutions and
-# matrix products; not the time of this machine). Beside them stands what was recorded.
+# A gain must be paid for: in weights (the numbers a network learns), and in the arithmetic of every image
+# (multiply-accumulates of convolutions and matrix products; not the time of this machine). Beside them stands what
+# was recorded.
 #
 # ### The verdict, and the claims
 #
@@ -1012,7 +1038,7 @@ priced = prices(recorded, setting.id, as_then,
                 ["student", "vgg", "vit", "hybrid", "hybrid_wide", "a1", "a2", "a3", "a4"])
 gallery.show(
     cost_beside(priced, "balanced accuracy"), name="cost",
-    alt="Weights, multiply-accumulates per image and recorded balanced accuracy with its interval, row by row "
+    alt="Weights, multiply-accumulates per image and recorded balanced accuracy with its 95 % interval, row by row "
     "for student, branches, hybrids and the ladder.")
 
 # %%
@@ -1040,7 +1066,7 @@ table(ledger)
 # - **A second look.** An earlier recording of the subtle phantom was seen, test answers included, before the flow got
 #   its limit and the learning rates were chosen anew (`grid.yaml` says what was tried).
 # - **Size.** The hybrid has the weights of both branches, and no branch of that size was trained: a gain over a
-#   branch may be size alone. For MSGFF there is such a control, the wide hybrid.
+#   branch may be size alone. For MSGFF there is such a control, *hybrid, arithmetic of A4*.
 # - **One slice at a time**: a radiologist scrolls. Three dimensions would change what *global* means.
 # - **Alignment** was tested where nothing is displaced. With branches that see different crops it might matter; that
 #   is another experiment.

@@ -63,9 +63,13 @@ if config.profile == "paper" and config.max_steps:
 # inside holds thousands of numbers per image. It seems wasteful to throw them away. This lesson asks whether it is.
 #
 # **Words.** *VGG* and *ViT*: the convolutional and the attention branch of lesson 02's hybrid teacher. *Token*: a
-# vector for one patch of the image. *PCA* is here **partially cross attention**, not principal components; *GL* is
-# **group-wise linear**. A *projector* fits the student's shapes to the teacher's while both train, and is then
-# dropped. An *arm* is one way to train the student, everything else being equal.
+# vector for one patch of the image; the *class token* belongs to no patch and collects the answer. *PCA* is here
+# **partially cross attention**, not principal components; *GL* is **group-wise linear**. A *projector* fits the
+# student's shapes to the teacher's while both train, and is then dropped; more generally, an *adapter* is whatever
+# trains beside the student and does not stay. An *arm* is one way to train the student, everything else being equal.
+#
+# **Letters.** The index $S$ is the student's, $T$ the teacher's; a plain $T$, as in $T^2$, is lesson 00's
+# temperature. A bar is a mean over everything under it.
 #
 # ## 1 · The premise: does this teacher know more?
 #
@@ -91,14 +95,28 @@ print(f"teacher of this run: {config.teacher}; of the recorded runs: {recorded.g
 # %% [markdown]
 # ## 2 · A map is not a row of tokens
 #
-# A CNN's last stage gives a **map** $h_S$: $c$ channels on a grid of $h\times w$ positions. A Vision Transformer
-# gives **tokens** $h_T$: one vector of width $D$ for each patch, and one *class token* that belongs to no patch.
-# Three things differ: the order of the axes, the width ($c$ against $D$), and perhaps the grid. Only the last two
-# need thought.
+# A CNN's last stage gives a **map** $h_S$: $c$ channels on a grid of $n\times n$ positions. A Vision Transformer
+# gives **tokens** $h_T$: one vector of width $m$ for each patch, and the class token. Three things differ: the order
+# of the axes, the width ($c$ against $m$), and perhaps the grid. Only the last two need thought.
 #
 # By hand: two channels on 2 × 2 positions. Read the positions row by row, and the map is four tokens of width 2. A
-# matrix $W$ (3 × 2) brings each of them to the teacher's width 3. In the language of CNNs that is a 1 × 1
-# convolution:
+# matrix $W$ (3 × 2) brings each of them to the teacher's width $m=3$. In the language of CNNs that is a 1 × 1
+# convolution.
+#
+# **Attention** lets tokens look at each other. Each token asks with a *query*, answers with a *key* and passes on a
+# *value*. One row per token, they are the matrices $Q$, $K$ and $V$; $d$ is their width:
+#
+# $$\mathrm{Attn} = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt d}\right) V$$
+#
+# A score $q^\top k$ is a sum of $d$ products of either sign and grows like $\sqrt d$; divided by it, scores stay of
+# one size, and the softmax does not pick one token merely because the vectors are wide. A transformer does this
+# several times side by side with queries, keys and values of their own: each time is an *attention head*.
+#
+# Two tokens, one head, $d=1$: $Q=(1,0)$, $K=(1,0)$, $V=(2,4)$. The first token's scores are $(1, 0)$, so its weights
+# are $e/(e+1)=0.731$ and $0.269$, and it receives $0.731\cdot2+0.269\cdot4=2.538$. The second one scores $(0,0)$,
+# looks at both alike and receives 3. A convolution with a 3 × 3 kernel looks at nine neighbours with *fixed* weights;
+# attention looks at every token with weights that depend on the image. That is the difference this lesson has to
+# bridge.
 
 # %%
 import numpy as np
@@ -113,26 +131,13 @@ by_torch = F.conv2d(torch.tensor(h_S)[None], torch.tensor(W)[:, :, None, None])
 assert np.allclose(by_hand, by_torch[0].flatten(1).T)
 print("a map of shape", h_S.shape, "as tokens:\n", as_tokens, "\nbrought to width 3:\n", by_hand)
 
-# %% [markdown]
-# **Attention** lets tokens look at each other. Each token asks with a *query*, answers with a *key* and passes on a
-# *value*; $d$ is their width:
-#
-# $$\mathrm{Attn} = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt d}\right) V$$
-#
-# Two tokens, $d=1$: $Q=(1,0)$, $K=(1,0)$, $V=(2,4)$. The first token's scores are $(1, 0)$, so its weights are
-# $e/(e+1)=0.731$ and $0.269$, and it receives $0.731\cdot2+0.269\cdot4=2.538$. The second one scores $(0,0)$, looks
-# at both alike and receives 3. A convolution with a 3 × 3 kernel looks at nine neighbours with *fixed* weights;
-# attention looks at every token with weights that depend on the image. That is the difference this lesson has to
-# bridge.
-
-# %%
 Q, K, V = (np.array(x, float).reshape(2, 1) for x in ([1, 0], [1, 0], [2, 4]))
 weights = np.exp(Q @ K.T / np.sqrt(1))
 weights /= weights.sum(axis=1, keepdims=True)
 attended = weights @ V
 q_t, k_t, v_t = (torch.tensor(x)[None, None] for x in (Q, K, V))  # (image, head, tokens, d)
 assert np.allclose(attended, F.scaled_dot_product_attention(q_t, k_t, v_t)[0, 0])
-print("weights\n", weights.round(3), "\nreceived", attended.ravel().round(3), "· torch agrees")
+print("attention: weights\n", weights.round(3), "\nreceived", attended.ravel().round(3), "· torch agrees")
 
 # %% [markdown]
 # ### Partially cross attention (equations 1 to 4)
@@ -146,14 +151,20 @@ print("weights\n", weights.round(3), "\nreceived", attended.ravel().round(3), "�
 # \mathcal L_{p1} = \overline{(\mathrm{Attn}_T-\mathrm{PCAttn}_S)^2}
 # + \overline{\Bigl(\tfrac{V_TV_T^\top}{\sqrt d}-\tfrac{V_SV_S^\top}{\sqrt d}\Bigr)^2}$$
 #
-# where $\mathrm{PCAttn}_S$ is the attention of $g(Q)$, $g(K)$, $g(V)$ and the bar a mean. The second term compares
-# **Gram matrices**: which positions have similar values, whatever the width.
+# where $p$ is the share of its own elements that the student keeps, $g(M)$ the crossed matrix for $M$ = $Q$, $K$ or
+# $V$, $\mathrm{Attn}_T$ the teacher's attention and $\mathrm{PCAttn}_S$ the attention of $g(Q)$, $g(K)$ and $g(V)$.
+# The second term compares **Gram matrices**: which positions have similar values, whatever the width.
+#
+# Two consequences can be read off before any training. At $p=0$ the first term is zero *whatever the student does*:
+# the teacher is compared with itself. And a gradient of the first term reaches only those elements that are still the
+# student's.
 #
 # By hand: the teacher's two tokens are those above; the student's are $Q_S=(0,2)$, $K_S=(2,1)$, $V_S=(3,1)$. Suppose
 # the draws leave the student three of six elements: $g(Q)=(1,2)$, $g(K)=(2,0)$, $g(V)=(3,4)$. The scores are $(2,0)$
 # and $(4,0)$, the tokens receive 3.119 and 3.018 instead of 2.538 and 3, and the first term is
 # $(0.581^2+0.018^2)/2=0.169$. The Gram matrices have the entries 4, 8, 8, 16 and 9, 3, 3, 1: the second term is
-# $(25+25+25+225)/4=75$. The library, given the same draws, must agree:
+# $(25+25+25+225)/4=75$. The library, given the same draws, must agree (in the picture each number has the colour of
+# the network it comes from):
 
 # %%
 from medkd_lib.course.result import run_folder
@@ -181,32 +192,6 @@ gallery.show(
     alt="Three columns Q, K, V of two tokens: the student's numbers, the teacher's, the random draws, and "
     "the crossed matrix, each entry in the colour of the network it comes from.",
 )
-
-# %% [markdown]
-# Two consequences can be read off before any training. At $p=0$ the first term is zero *whatever the student does*:
-# the teacher is compared with itself. And a gradient of the first term reaches only those elements that are still the
-# student's.
-#
-# ### Group-wise linear projection (equations 5 and 6)
-#
-# The second projector maps $h_S$ to tokens of the teacher's width and compares them with $h_T$. One linear layer for
-# all positions would be blind to where it is. One for each of the 14 × 14 = 196 positions of a ViT-B/16 costs, from
-# 256 channels to width 768 with bias, $196\cdot(256\cdot768+768)$ weights. The paper lets **4 × 4 neighbours share**
-# a layer: $\lceil 14/4\rceil^2 = 16$ layers. Multiply before you run. How large is the student that all this is meant
-# to teach?
-
-# %%
-from medkd_lib.models.projectors import GroupLinear, PartialCrossProjector
-from medkd_lib.models.small_cnn import SmallCNN, parameter_count
-
-one_layer = 256 * 768 + 768
-with torch.device("meta"):  # shapes without memory
-    shared, apart = GroupLinear(256, 768, 14, share=4), GroupLinear(256, 768, 14, share=1)
-    attention = PartialCrossProjector(256, 768, heads=12, grid=14)
-    small = SmallCNN(3, (8, 16, 32), in_channels=4)
-assert parameter_count(shared) == 16 * one_layer and parameter_count(apart) == 196 * one_layer
-print(f"196 layers {196 * one_layer:,} · 16 layers {16 * one_layer:,} · one layer {one_layer:,}")
-print(f"Q, K, V projector {parameter_count(attention):,} · this lesson's student {parameter_count(small):,}")
 
 # %% tags=["exercise-setup"]
 import numpy as np
@@ -242,8 +227,8 @@ def constant(q: float, k: float, v: float, *shape: int) -> Triple:
 # and return the mean squared difference to the teacher's own attention, over all images, heads, tokens and features.
 #
 # Keep in mind: $p$ is the **student's** share; every element of $Q$, $K$ and $V$ has a draw of its own; scores are
-# divided by $\sqrt d$, the width of a head; the softmax runs over the **keys**; and the teacher is a given, so no
-# gradient may reach it. (The paper sums the squares; the mean keeps the number comparable between grids.)
+# divided by $\sqrt d$, with $d$ the width of a head; the softmax runs over the **keys**; and the teacher is a given,
+# so no gradient may reach it. (The paper sums the squares; the mean keeps the number comparable between grids.)
 
 
 # %% tags=["exercise"] exercise="q1"
@@ -333,9 +318,16 @@ def q_k_and_v_are_drawn_apart(crossed_attention_loss, secret):
 # %% [markdown]
 # ## Exercise 2 · Which layer serves which position?
 #
-# Pure index arithmetic, and easy to get wrong. A grid of `grid` × `grid` positions, read row by row, is cut into
-# blocks of `share` × `share` neighbours, beginning at the top left. The blocks are numbered row by row, too; all
-# positions of a block are served by the layer with its number. If `grid` is no multiple of `share`, the **last**
+# The second projector of the paper (equations 5 and 6) is **group-wise linear**: it maps $h_S$ to tokens $h'_S$ of
+# the teacher's width and compares them with $h_T$. One linear layer for all positions would be blind to where it is.
+# One for each of the 14 × 14 = 196 positions of a ViT-B/16 costs, from 256 channels to width 768 with bias,
+# $196\cdot(256\cdot768+768)$ weights. The paper lets **4 × 4 neighbours share** a layer: $\lceil 14/4\rceil^2 = 16$
+# layers. Multiply before you run on. How large is the student that all this is meant to teach? (Below the exercise
+# all of them are counted, the $Q$, $K$, $V$ projector too.)
+#
+# Your part is pure index arithmetic, and easy to get wrong. A grid of `grid` × `grid` positions, read row by row, is
+# cut into blocks of `share` × `share` neighbours, beginning at the top left. The blocks are numbered row by row, too;
+# all positions of a block are served by the layer with its number. If `grid` is no multiple of `share`, the **last**
 # blocks are narrower. Return one number per position, for *any* grid and share.
 
 
@@ -402,6 +394,10 @@ def the_extremes(layer_of_position, secret):
 
 
 # %%
+from medkd_lib.models.projectors import GroupLinear, PartialCrossProjector
+from medkd_lib.models.small_cnn import SmallCNN, parameter_count
+
+
 def crossed_attention(student: Triple, teacher: Triple, p_student: float) -> Tensor:
     return partial_cross_attention_loss(student, teacher, p_student).attention
 
@@ -416,13 +412,18 @@ def asked_of_the_layer(grid: int, share: int) -> NDArray:
 
 lesson_loss = score.settle("q1", student=crossed_attention_loss, library=crossed_attention)
 lesson_layers = score.settle("q2", student=layer_of_position, library=asked_of_the_layer)
+one_layer = 256 * 768 + 768
+with torch.device("meta"):  # shapes without memory
+    shared, apart = GroupLinear(256, 768, 14, share=4), GroupLinear(256, 768, 14, share=1)
+    qkv, small = PartialCrossProjector(256, 768, heads=12, grid=14), SmallCNN(3, (8, 16, 32), in_channels=4)
+assert parameter_count(shared) == 16 * one_layer and parameter_count(apart) == 196 * one_layer
+print(f"196 layers {196 * one_layer:,} · 16 layers {16 * one_layer:,} · one layer {one_layer:,}")
+print(f"Q, K, V projector {parameter_count(qkv):,} · this lesson's student {parameter_count(small):,}")
 gallery.show(
     layers_on_grid({"14 × 14 (ViT-B/16), shared by 4 × 4": lesson_layers(14, 4),
-                    "7 × 7 (this lesson), shared by 4 × 4": lesson_layers(7, 4)}),
-    name="layers",
+                    "7 × 7 (this lesson), shared by 4 × 4": lesson_layers(7, 4)}), name="layers",
     alt="Two grids of token positions with the number of the linear layer that serves each: sixteen blocks on "
-    "14 by 14, four on 7 by 7; blocks at the right and lower edge are narrower.",
-)
+    "14 by 14, four on 7 by 7; blocks at the right and lower edge are narrower.")
 
 # %% [markdown]
 # ## 4 · Images and baselines
@@ -480,37 +481,41 @@ gallery.show(
 # The interval redraws test patients. If the two overlap widely in this run, remember section 1: the recorded runs
 # decide whether the premise holds, one run does not.
 #
-# ## 5 · What can cross
+# ## 5 · What can cross, and the method
 #
 # | what crosses | shape | adapter, dropped after training | arms |
 # |---|---|---|---|
-# | answers | $C$ per image | none; `ofa` (2023) adds an exit head | `kd` (2015), `dkd` (2022), `ofa` |
+# | answers | $C$ per image | none; `ofa` (2023) adds an exit, a small classifier | `kd` (2015), `dkd` (2022), `ofa` |
 # | VGG's map | channels × grid | 1 × 1 convolution, or none | `hints` (FitNets 2015), `attention` (2017) |
-# | pooled features | a vector per image | none, or two linear heads | `relations` (RKD 2019), `contrast` (CRD 2020) |
+# | pooled features | a vector per image | none, or two linear layers | `relations` (RKD 2019), `contrast` (CRD 2020) |
 # | ViT's $Q, K, V$ | heads × patches × $d$ | three 3 × 3 convolutions | `pca` |
 # | ViT's tokens | patches × width | group-wise linear layers | `gl` |
 # | all of it | | all of them | `all` |
 #
 # In a word: `dkd` splits KD into *how sure of the target class* and *how the rest is shared out*; `ofa` lets the
-# student's map answer by a head of its own, the target class spoken louder; `relations` asks for the teacher's
-# distances and angles between images; `contrast` asks that an image's two embeddings find each other in the batch;
-# `attention` asks for activity at the same places; `gl` minimises
+# student's map answer through an exit of its own, the target class spoken louder; `relations` asks for the teacher's
+# distances and angles between images; `contrast` asks that an image's two vectors find each other in the batch;
+# `hints` asks for the teacher's map itself, `attention` only for activity at the same places; `gl` minimises
 # $\mathcal L_{p2}=\overline{(\mathrm{LN}(h'_S)-\mathrm{LN}(h_T))^2}$ between the projected tokens $h'_S$ and the
-# teacher's $h_T$, each layer-normed (LN).
+# teacher's $h_T$, each layer-normed (LN: mean 0 and variance 1 over a token).
 #
 # The paper adds **multi-view training** (equation 7): with probability 1/2 the student, and it alone, sees a strongly
-# altered image, cropped, turned, partly hidden. And a **discriminator** $\mathcal D$ (equations 8, 9), a small network
-# that tells the teacher's tokens from the student's by $-\log\mathcal D(h_T)-\log(1-\mathcal D(h'_S))$; the student
-# is paid for fooling it: $\mathcal L_{MVG}=-\log\mathcal D(h'_S)$. Together, with $\lambda_1, \lambda_2, \lambda_3$
-# = `lambda_pca`, `lambda_gl`, `lambda_adv`:
+# altered image, cropped, turned, partly hidden. And a **discriminator** $D$ (equations 8, 9), a small network whose
+# answer $D(h)$ is the probability that a token $h$ is the teacher's. It learns by $-\log D(h_T)-\log(1-D(h'_S))$; the
+# student is paid for fooling it: $\mathcal L_{MVG}=-\log D(h'_S)$. Together, with $\lambda_1, \lambda_2, \lambda_3$ =
+# `lambda_pca`, `lambda_gl`, `lambda_adv`, with the labels' cross-entropy CE and lesson 00's $\mathcal L_{KD}$:
 #
 # $$\mathcal L = (1-\alpha)\,\mathrm{CE} + \alpha\,\mathcal L_{KD}
 # + w\,[\lambda_1\mathcal L_{p1} + \lambda_2\mathcal L_{p2} + \lambda_3\mathcal L_{MVG}]$$
 #
-# with $\alpha=0$ in the arm *as published*, and a weight $w$ that rises from 0 to 1 over the first fifth of the
+# where $\alpha=0$ in the arm *as published*, and with a weight $w$ that rises from 0 to 1 over the first fifth of the
 # steps, because an untrained projector passes back noise. The $\lambda$ of the paper could not be read. Ours, and the
-# weight of every other term, were chosen on *validation* patients: five values each, four divisions that are not among
-# the recorded ones. The usual weight of a method's own paper is one of the five, and comes back in section 10.
+# weight of every other term, were chosen on *validation* patients: five values each, four divisions that are not
+# among the recorded ones. The usual weight of a method's own paper is one of the five, and comes back in section 9.
+#
+# **One step** of that arm: the teacher sees an everyday view and answers with logits, map, tokens, $Q$, $K$, $V$. The
+# student sees that view or a strong one. The discriminator takes a step of its own, on tokens that are cut off from
+# the student; then student and projectors take theirs. The next cell but one is its call; the library keeps the loop.
 #
 # **Predict.** The projected tokens of the student are trained towards the teacher's. Will they become *similar*,
 # measured by their cosine? With a **shuffled** teacher, who gives every image the tokens of another one, too? And
@@ -536,13 +541,6 @@ print("student's map", tuple(student_map.shape[1:]), "· VGG's map", tuple(neede
       "· ViT's tokens", tuple(tokens_T.shape[1:]), "· Q", tuple(qkv_T.q.shape[1:]))
 first_terms = {p: round(float(lesson_loss(fresh, qkv_T, p)), 4) for p in (0.0, 0.5, 1.0)}
 print("first term of an untrained projector, by p:", first_terms)
-
-# %% [markdown]
-# ## 6 · The method, term by term
-#
-# One step: the teacher sees an everyday view and answers with logits, map, tokens, $Q$, $K$, $V$. The student sees
-# that view or a strong one. The discriminator takes a step of its own, on tokens that are cut off from the student;
-# then student and projectors take theirs. The call below is the arm *as published*; the library keeps the loop.
 
 # %%
 from medkd_lib.course.experiments.teachers import at_most
@@ -592,6 +590,8 @@ gallery.show(
 )
 
 # %% [markdown]
+# ## 6 · Term by term
+#
 # Read the dotted lines first. *Crossed attention* and *Gram* are divided by the teacher's own mean square, so a
 # student that answers zero pays 1. *Tokens* are layer-normed: unrelated ones cost 2, equal ones 0. A
 # **discriminator** that cannot tell pays $2\log 2=1.386$, and the student's adversarial loss is then $\log 2=0.693$.
@@ -603,7 +603,15 @@ gallery.show(
 # ### What the released code does
 #
 # The authors' script orders the adversarial step otherwise, and our re-enactment of that order can be measured: the
-# norm of the gradient each loss passes back, on the tokens of this very student.
+# norm (the length) of the gradient that each loss passes back, on the tokens of this very student. Each row of the
+# table is one order of the step:
+#
+# - `student`: what the adversarial loss sends to the student's own tokens, that is, whether fooling teaches it
+#   anything;
+# - `from_real`: what the discriminator's weights learn from the teacher's tokens;
+# - `from_fake`: what they learn from the student's tokens.
+#
+# Last, the cell tries the order in which the script makes its updates.
 
 # %%
 from medkd_lib.methods.cross_arch_released import (
@@ -628,10 +636,11 @@ except RuntimeError as error:
 # %% [markdown]
 # *No path* is not a small gradient, it is none: the student's tokens were detached **before** the discriminator saw
 # them. Its answer to the teacher was detached too, so it learns from the student's tokens alone to call everything a
-# fake. If that script made the released numbers (73.8 → 76.2 top-1 on ImageNet by the authors' README, from a
-# ResNet50 that starts about two points below the usual one), its other terms earned them. A loss curve would not show
-# this: the logged value of a term that trains nobody moves all the same, as the student changes for other reasons.
-# Look at gradients, not only at losses.
+# fake. And PyTorch refuses the order of updates, because the discriminator's step changes weights that the student's
+# backward pass still needs. If that script made the released numbers (73.8 → 76.2 top-1 on ImageNet by the authors'
+# README, from a ResNet50 that starts about two points below the usual one), its other terms earned them. A loss curve
+# would not show this: the logged value of a term that trains nobody moves all the same, as the student changes for
+# other reasons. Look at gradients, not only at losses.
 #
 # ## Exercise 3 · Break it: a step full of bugs
 #
@@ -692,34 +701,33 @@ print({name: round(float(value.detach()), 4) for name, value in values.items()},
 # - **fooling**, the mean of $-\log D(h'_S)$, trains the student and *not* the discriminator, which must be trainable
 #   again afterwards;
 # - **discriminator**, the mean of $-\log D(h_T)$ plus the mean of $-\log(1-D(h'_S))$, trains the discriminator on
-#   both kinds of tokens and *not* the student. $D$ gives logits: $-\log D$ is `softplus(-logit)`.
+#   both kinds of tokens and *not* the student. The network gives logits and $D$ is their sigmoid, so $-\log D$ is
+#   `softplus(-logit)`.
 
 
 # %% tags=["exercise"] exercise="q3"
-def step_losses(
-    student: nn.Module, teacher: nn.Module, discriminator: nn.Module, images: Tensor, labels: Tensor,
-    temperature: float,
-) -> dict[str, Tensor]:
+def step_losses(student: nn.Module, teacher: nn.Module, discriminator: nn.Module, images: Tensor,
+                labels: Tensor, temperature: float) -> dict[str, Tensor]:
     """The four losses of one step by name: cross_entropy, distillation, fooling, discriminator."""
     # Hint: discriminator.requires_grad_(False) before a forward pass; the gradient still passes through it.
     # BEGIN SOLUTION
     student_logits, student_tokens = student(images)
-    teacher.eval()
-    with torch.no_grad():
+    teacher.eval()  # bug 1, train mode: dropout drew its answers, and every call moved its running statistics
+    with torch.no_grad():  # bug 2, no guard: the losses sent gradients into the teacher
+        # Bug 3, Tanh: logits squashed into ±1 make a teacher that is sure sound undecided.
         teacher_logits, teacher_tokens = teacher(images, squash=False)
-    log_student = F.log_softmax(student_logits / temperature, dim=1)
-    log_teacher = F.log_softmax(teacher_logits / temperature, dim=1)
+    log_student, log_teacher = (F.log_softmax(z / temperature, dim=1) for z in (student_logits, teacher_logits))
+    # Bug 4, mean(): it divides by images AND classes, so three classes gave a third of the loss.
     soft = F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
     real, fake = discriminator(teacher_tokens), discriminator(student_tokens.detach())
+    # Bug 5, fooling was computed from `fake`, whose tokens are detached: no gradient could reach the student. Asked
+    # again with attached tokens; frozen meanwhile, or fooling would train the discriminator to be fooled.
     discriminator.requires_grad_(False)
     judged = discriminator(student_tokens)
     discriminator.requires_grad_(True)
-    return {
-        "cross_entropy": F.cross_entropy(student_logits, labels),
-        "distillation": temperature**2 * soft,
-        "fooling": F.softplus(-judged).mean(),
-        "discriminator": F.softplus(-real).mean() + F.softplus(fake).mean(),
-    }
+    return {"cross_entropy": F.cross_entropy(student_logits, labels), "fooling": F.softplus(-judged).mean(),
+            "distillation": temperature**2 * soft,  # bug 6, no T²: the gradient fell with 1/T²
+            "discriminator": F.softplus(-real).mean() + F.softplus(fake).mean()}
     # END SOLUTION
 
 
@@ -828,7 +836,24 @@ for title, step in {"careless": careless_losses, "mended": lesson_step}.items():
 # tokens of another image. And the dotted line is what a student would reach that knows *no image at all*: for each
 # position the mean of the teacher's tokens over other images. A good part of a token says only where it is.
 #
-# The table behind it is the answer to the other half of your guess.
+# What to look for: how far above the dotted line do the curves end, and how far does the shuffled teacher's lag
+# behind? Only the distance between those two can be about the images. The table behind the figure answers the other
+# half of your guess.
+#
+# The paper's motivating figure shows this quantity (second hand: 0.6 to 0.7 within one architecture, below 0.55
+# across, higher with the projectors). Its rise is what gradient descent does to a loss. It is *not* yet evidence that
+# the student has learned to see: the projector, dropped after training, can do much of the work.
+#
+# **CKA**, centred kernel alignment (Kornblith et al. 2019), compares without any projector and without training: do
+# two layers *arrange* the same images in the same way? With $X$ one layer's features, one row per image and each
+# column centred, and $Y$ the other layer's:
+#
+# $$\mathrm{CKA}=\frac{\lVert X^\top Y\rVert_F^2}{\lVert X^\top X\rVert_F\,\lVert Y^\top Y\rVert_F}$$
+#
+# ($\lVert\cdot\rVert_F^2$ is the sum of all squared entries.) 1 means the same arrangement up to rotation and scale.
+# Two warnings. With **few images and many features** this estimator is near 1 even for pure noise; an unbiased one
+# exists, and the maps are drawn with it. And CKA says nothing about *use*: two layers may be alike in background and
+# position, and differ in the one direction that decides the class.
 
 # %%
 from medkd_lib.distill.tokens import token_cosine
@@ -851,23 +876,6 @@ results |= {arm: teachers.predictions(network) for arm, network in students.item
 table(report_metrics(results, "balanced_accuracy"))
 print("you guessed:", my_guess or "nothing yet; go back to section 5 and write a guess",
       *(f"\n{name}: cosine {v[0]:.2f} → {v[-1]:.2f}" for name, (_, v) in curves.items()))
-
-# %% [markdown]
-# What to look for: how far above the dotted line do the curves end, and how far does the shuffled teacher's lag
-# behind? Only the distance between those two can be about the images.
-#
-# The paper's motivating figure shows this quantity (second hand: 0.6 to 0.7 within one architecture, below 0.55
-# across, higher with the projectors). Its rise is what gradient descent does to a loss. It is *not* yet evidence that
-# the student has learned to see: the projector, dropped after training, can do much of the work.
-#
-# **CKA** compares without any projector and without training: do two layers *arrange* the same images in the same
-# way? On centred features $X$ ($N$ images × $D$ features) and $Y$:
-#
-# $$\mathrm{CKA}=\frac{\lVert X^\top Y\rVert_F^2}{\lVert X^\top X\rVert_F\,\lVert Y^\top Y\rVert_F}$$
-#
-# 1 means the same arrangement up to rotation and scale. Two warnings. With **few images and many features** this
-# estimator is near 1 even for pure noise; an unbiased one exists. And CKA says nothing about *use*: two layers may be
-# alike in background and position, and differ in the one direction that decides the class.
 
 # %%
 from medkd_lib.course.lesson_students import layers, student_places, teacher_places
@@ -894,9 +902,11 @@ gallery.show(
 )
 
 # %% [markdown]
-# Compare the three panels row by row. How much of *as published* is there in *labels alone* already: two networks
-# trained on the same labels become alike without meeting. How much is there *before* any training: images that differ
-# in brightness and outline are arranged alike by almost any layer. Only what is left over can be called transfer.
+# In the maps of CKA a row is a stage of the student, a column a stage of the teacher's VGG (it ends where the map is
+# halved) or a block of its ViT. Compare the three panels row by row. How much of *as published* is there in *labels
+# alone* already: two networks trained on the same labels become alike without meeting. How much is there *before* any
+# training: images that differ in brightness and outline are arranged alike by almost any layer. Only what is left
+# over can be called transfer.
 #
 # ### Look inside: one patch asks
 #
@@ -940,11 +950,21 @@ gallery.explore(
 )
 
 # %% [markdown]
-# ## 8 · Better?
+# ## 8 · Better, and what leaves the lab
 #
 # **Noise.** The paper reports more than a point of gain under noise from multi-view training (second hand). Here the
 # test images get Gaussian noise of growing $\sigma$, the *same* noise for every network. The dashed line is the one
 # $\sigma$ that was recorded over seeds; a curve from one run that lies above another one proves nothing.
+#
+# **Reliability.** When a network is 80 % sure, is it right in 8 of 10 cases? On the diagonal it is; below, it is too
+# sure. The larger the dot, the more cases. *ECE*, the expected calibration error, is the mean distance to the
+# diagonal.
+#
+# **The price.** The promise of distillation is a small network. What does each one cost (weights,
+# multiply-accumulates or *MACs* for an image, milliseconds), and what of the training apparatus stays? **Nothing** of
+# it must stay: the student is exported to a file that runs without teacher, projectors and this library, read back,
+# and has to give the same logits to $10^{-5}$. In the last figure networks of one price share a panel; the bars are
+# 95 % intervals over test patients.
 
 # %%
 from medkd_lib.evaluate.classify import balanced_accuracy
@@ -970,13 +990,6 @@ gallery.show(
     "confidence.",
 )
 
-# %% [markdown]
-# ## 9 · What leaves the lab
-#
-# The promise of distillation is a small network. What does each one cost, and what of the training apparatus stays?
-# **Nothing** of it must stay: the student is exported to a file that runs without teacher, projectors and this
-# library, read back, and has to give the same logits to $10^{-5}$.
-
 # %%
 from medkd_lib.course.lesson_students import priced
 from medkd_lib.evaluate.cost import cost
@@ -991,16 +1004,16 @@ adapters = ("pca_projector", "gl_projector", "discriminator")
 dropped = {name: f"{parameter_count(method.networks[name]):,}" for name in adapters}
 print("weights trained beside the student and dropped:", dropped)
 exported = export_student(students["cakd"], example, gallery.folder / "student", onnx=not missing_onnx_packages())
-print("exported:", {kind: f"logits differ by at most {d:.1e}" for kind, d in exported.differences.items()})
+print("exported:", {kind: f"logits differ by at most {gap:.1e}" for kind, gap in exported.differences.items()})
 gallery.show(
     accuracy_against_cost(priced({TITLES[arm]: results[arm] for arm in compared}, bills), "balanced accuracy"),
     name="cost",
-    alt="Balanced accuracy with its interval against multiply-accumulates per image: the teacher on the right, the "
-    "students, all of one size, on the left.",
+    alt="Balanced accuracy with its 95 % interval: the students, all of one price, side by side in the left panel, the "
+    "teacher in the right one; below each panel the multiply-accumulates per image and the weights.",
 )
 
 # %% [markdown]
-# ## 10 · Controls and many runs
+# ## 9 · Controls and many runs
 #
 # | control | what changes | if it did as well, then |
 # |---|---|---|
@@ -1013,10 +1026,18 @@ gallery.show(
 # | usual weights | the weight of the method's own paper | choosing the weight would have been needless |
 #
 # All arms were recorded with five seeds on three difficulties of the phantom and on real chest X-rays. The grid, its
-# contrasts and the correction were declared before these runs
-# (`notebooks/results/03/grid.yaml`), but after an earlier recording with usual weights had been seen; three times the
-# updates and the usual weights were added then. Blue are teachers, orange is taught by labels alone, green by a
-# teacher, grey are controls; the star is your run.
+# contrasts and the correction were declared before these runs (`notebooks/results/03/grid.yaml`), but after an
+# earlier recording with usual weights had been seen; three times the updates and the usual weights were added then.
+# Blue are teachers, orange is taught by labels alone, green by a teacher, grey are controls; every dot is one
+# training, the stroke their mean, the bar its 95 % interval over seeds, the star your run. Four figures: the sources;
+# each chosen weight right above its usual one; the controls; and noise.
+#
+# **More similar, hence better?** In the next figure every recorded training that projects tokens is a point: how
+# similar its student became in the end, and how good it is. If similarity made the student better, the points would
+# rise to the right. The large symbols are means over the seeds, the dotted line is the student alone. Look at the
+# controls first: tokens of an untrained teacher can be matched, too.
+#
+# Then the declared *contrasts*, differences between two arms, one family of questions at a time.
 
 # %%
 from medkd_lib.course.lesson_classify import primary_values
@@ -1027,34 +1048,24 @@ setting = recorded.setting_for(images, config)
 as_recorded = setting.comparable and parts == CHOSEN and (images.evidence != "phantom" or config.patients == 120)
 mine = {arm: float(primary_values(p, "balanced_accuracy").mean()) for arm, p in results.items()} if as_recorded else {}
 
-usual = [arm for arm in ARMS if arm.endswith("_usual")]
-controls = ["teacher", "teacher_vgg", "teacher_vit", "alone", "alone_long", "smooth", "views",
-            *(arm for arm in ARMS if arm.startswith(("kd", "pca_gl")))]
-sources = ["teacher", "alone", "kd", "pca_gl", *(arm for arm in ARMS if arm not in [*controls, *usual])]
+titles = recorded.titles_in(setting.id)
+usual = [arm for arm in titles if arm.endswith("_usual")]
+of_kd, of_pca_gl = ([a for a in titles if a.startswith(start) and a not in usual] for start in ("kd", "pca_gl"))
+controls = ["teacher", "teacher_vgg", "teacher_vit", "alone", "alone_long", "smooth", "views", *of_kd, *of_pca_gl]
+sources = [a for a in titles if a in ("teacher", "alone", "kd", "pca_gl") or a not in [*controls, *usual]]
 shown_arms = {
     "sources": ("balanced_accuracy", sources),
     "weights": ("balanced_accuracy", ["alone", *(a for arm in usual for a in (arm.removesuffix("_usual"), arm))]),
     "controls": ("balanced_accuracy", controls),
     "noisy": ("balanced_accuracy_noisy", ["teacher", "alone", "views", "kd", "pca_gl", "cakd_plain", "cakd", "all"]),
 }
-titles = recorded.titles_in(setting.id)
 for name, (measure, arms) in shown_arms.items():
     gallery.show(
-        recorded_arms(recorded.of(setting.id), {a: t for a, t in titles.items() if a in arms}, measure,
+        recorded_arms(recorded.of(setting.id), {a: titles[a] for a in arms if a in titles}, measure,
                       mine=mine if name != "noisy" else None, chance=recorded.chance(setting.id),
-                      title=f"Recorded: {setting.title}, {name}", colours=arm_colours()),
-        name=f"recorded_{name}",
+                      title=f"Recorded: {setting.title}, {name}", colours=arm_colours()), name=f"recorded_{name}",
         alt=f"{measure.replace('_', ' ')} over five recorded seeds on {setting.title}: dots, mean and interval of "
-        f"{', '.join(titles[a] for a in titles if a in arms)}; stars are the reader's own runs.",
-    )
-
-# %% [markdown]
-# **More similar, hence better?** Every recorded training that projects tokens is a point: how similar its student
-# became in the end, and how good it is. If similarity made the student better, the points would rise to the right.
-# The large symbols are means over the seeds, the dotted line is the student alone. Look at the controls first: tokens
-# of an untrained teacher can be matched, too.
-#
-# Then the declared contrasts, one family of questions at a time.
+        f"{', '.join(titles[a] for a in arms if a in titles)}; chance marked, stars are the reader's own runs.")
 
 # %%
 from medkd_lib.show.families import forest_by_setting
@@ -1081,12 +1092,13 @@ for family, question in families.items():
     gallery.show(
         forest_by_setting(ours, asked, in_table, question, limits, "balanced accuracy"), name=f"forest_{family}",
         alt=f"{question} Declared contrasts in {len(in_table)} settings: difference in balanced accuracy with 95 % "
-        "interval; green better, red worse, grey undecided.",
+        "interval, each with its verdict: better, worse or undecided.",
     )
 
 # %% [markdown]
-# **How to read this.** *Better* and *worse* need both: an interval without zero and a corrected p-value below 0.05.
-# Shown above is your setting; the four settings together say:
+# **How to read this.** *Better* and *worse* need both: an interval without zero and a p-value below 0.05 after Holm's
+# correction, which asks the more of each p-value the more contrasts its family has. Shown above is your setting; the
+# four settings together say:
 #
 # - **Patience teaches, too.** In none of the four settings does any way of listening to the teacher lift the
 #   student above its own labels by more than five seeds can show; KD ends where the labels alone end. But on both
@@ -1136,7 +1148,7 @@ for paper in papers:
 ledger = pd.concat(papers, ignore_index=True)
 
 # %% [markdown]
-# ## 11 · What we could not know
+# ## 10 · What we could not know
 #
 # - **The paper** was not readable in full: its $\lambda$, its dropout rate and its tables per pair of networks are
 #   unknown. Whether the crossing draws per element, per matrix or per batch is ambiguous; we draw per element.

@@ -1,4 +1,4 @@
-"""A family of contrasts: one panel per setting, one row per question, colours by verdict."""
+"""A family of contrasts: one panel per setting, one row per question, verdicts marked."""
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +10,7 @@ from medkd_lib.show.style import METHOD, OKABE_ITO
 mpl.use("agg")
 
 
-def test_a_family_has_one_panel_per_setting_and_colours_by_verdict() -> None:
+def test_a_family_has_one_panel_per_setting_and_marks_by_verdict() -> None:
     contrasts = pd.DataFrame(
         [
             ("clear", "kd", 0.05, 0.01, 0.09, "better"),
@@ -35,4 +35,7 @@ def test_a_family_has_one_panel_per_setting_and_colours_by_verdict() -> None:
     assert rows == [1, 0]
     worse, undecided = subtle.lines[1].get_color(), subtle.lines[3].get_color()
     assert (worse, undecided) == (OKABE_ITO["vermillion"], OKABE_ITO["grey"])
+    # not by colour alone
+    markers = [line.get_marker() for line in (dot, *subtle.lines[2::2])]
+    assert markers == ["^", "v", "o"] and subtle.lines[4].get_markerfacecolor() == "white"
     assert clear.get_xlim() == subtle.get_xlim() == (-0.2, 0.2)

@@ -99,6 +99,17 @@ def test_recorded_arms_draw_every_run_and_the_readers_star() -> None:
     assert [float(np.ravel(s.get_xdata())[0]) for s in stars] == [0.25]
 
 
+def test_chance_far_from_all_runs_is_an_arrow_and_squeezes_nothing() -> None:
+    runs = pd.DataFrame({"arm": ["a"] * 3, "accuracy": [0.80, 0.82, 0.84]})
+    (far,) = recorded_arms(runs, {"a": "A"}, "accuracy", chance=1 / 3).axes
+    assert [t.get_text() for t in far.texts] == [" ← chance, 0.33"]
+    assert far.get_xlim()[0] > 0.7
+    (near,) = recorded_arms(runs, {"a": "A"}, "accuracy", chance=0.78).axes
+    assert [t.get_text() for t in near.texts] == [" chance"]
+    dotted = [line for line in near.lines if line.get_linestyle() == ":"]
+    assert [float(np.ravel(line.get_xdata())[0]) for line in dotted] == [0.78]
+
+
 def test_forest_shows_the_declared_contrasts_only() -> None:
     table = pd.DataFrame({
         "contrast": ["x", "y"], "difference": [0.1, -0.1], "low": [0.05, -0.2],
@@ -106,6 +117,7 @@ def test_forest_shows_the_declared_contrasts_only() -> None:
     })  # fmt: skip
     figure = forest(table, {"x": "is x better?"})
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["is x better?"]
+    assert figure.axes[0].lines[-1].get_marker() == "^"  # better, for those who see no green
 
 
 def test_the_other_figures_are_drawn() -> None:

@@ -56,19 +56,34 @@ def test_chance_is_drawn_only_where_a_curve_comes_near_it() -> None:
     assert [t.get_text() for t in near.axes[0].texts] == ["chance"]
 
 
-def test_networks_of_equal_cost_stand_side_by_side_in_the_order_given() -> None:
+def test_networks_of_equal_cost_share_a_panel_that_tells_the_cost() -> None:
     networks = [
         Priced("teacher", 14_000_000, 190_000, 0.85, (0.8, 0.9), teacher=True),
-        Priced("alone", 700_000, 6_000, 0.77, (0.7, 0.82)),
+        Priced("student alone", 700_000, 6_000, 0.77, (0.7, 0.82)),
         Priced("kd", 700_000, 6_000, 0.75, (0.69, 0.8)),
     ]
     figure = accuracy_against_cost(networks, "accuracy")
-    (ax,) = figure.axes
-    bars, dots = ax.lines[::2], ax.lines[1::2]
-    assert [heights(dot)[0] for dot in dots] == [0.85, 0.77, 0.75]
-    assert [tuple(heights(bar)) for bar in bars] == [n.interval for n in networks]
-    first, second, third = (places(dot)[0] for dot in dots)
-    assert first == 14 and second == 0.7 < third < 0.9
-    colours = [dot.get_color() for dot in dots]
-    assert len(set(colours)) == 3
-    assert "alone: 6,000 weights" in [t.get_text() for t in figure.legends[0].get_texts()]
+    cheap, dear = figure.axes
+    bars, dots = cheap.lines[::2], cheap.lines[1::2]
+    assert [heights(dot)[0] for dot in dots] == [0.77, 0.75]
+    assert [tuple(heights(bar)) for bar in bars] == [(0.7, 0.82), (0.69, 0.8)]
+    assert [places(dot)[0] for dot in dots] == [0, 1]
+    assert [t.get_text() for t in cheap.get_xticklabels()] == ["student\nalone", "kd"]
+    assert cheap.get_xlabel() == "0.70 million\nmultiply-accumulates\n6,000 weights"
+    assert heights(dear.lines[1]) == [0.85]
+    assert dear.get_xlabel() == "14.00 million (× 20)\nmultiply-accumulates\n190,000 weights"
+    assert cheap.get_ylim() == dear.get_ylim()
+    colours = [dot.get_color() for dot in (*dots, dear.lines[1])]
+    markers = [dot.get_marker() for dot in (*dots, dear.lines[1])]
+    assert len(set(colours)) == len(set(markers)) == 3
+
+
+def test_equal_arithmetic_with_other_weights_is_another_price() -> None:
+    networks = [Priced("a", 100, 10, 0.5, (0.4, 0.6)), Priced("b", 100, 20, 0.6, (0.5, 0.7))]
+    assert len(accuracy_against_cost(networks, "accuracy").axes) == 2
+
+
+def test_no_interval_of_a_share_is_drawn_beyond_one() -> None:
+    networks = [Priced("a", 100, 10, 0.98, (0.9, 1.04)), Priced("b", 100, 10, 0.1, (-0.1, 0.2))]
+    (ax,) = accuracy_against_cost(networks, "accuracy").axes
+    assert [heights(bar) for bar in ax.lines[::2]] == [[0.9, 1.0], [0.0, 0.2]]
