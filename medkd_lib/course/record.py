@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
@@ -25,7 +26,7 @@ from medkd_lib.course.experiments.outcome import Measured, Outcome
 from medkd_lib.course.experiments.registry import EXPERIMENTS
 from medkd_lib.course.grid import Grid, Option, Setting
 from medkd_lib.course.result import write_atomic
-from medkd_lib.course.tables import RunRow, write_tables
+from medkd_lib.course.tables import RunRow, read_runs, write_tables
 from medkd_lib.data.store import key_of
 from medkd_lib.evaluate.classify import Predictions, measures
 from medkd_lib.fingerprint import code_hash, content_hash
@@ -92,7 +93,8 @@ def record(
         seeds: only these seeds.
         settings: only these settings.
         jobs: processes side by side, each on one thread.
-        tell: called with one line per finished run.
+        tell: called with one line per finished run, and at the end with one that names the arms
+            whose rows other code made, if there are any.
 
     Raises:
         ValueError: an arm, seed or setting that the grid does not declare.
@@ -107,6 +109,20 @@ def record(
         for count, job in enumerate(_finished(group, jobs), start=1):
             tell(f"{count}/{len(group)} {job.setting.id} {job.arm} seed {job.seed}")
     write_tables(grid, [_read(job) for job in chosen], out)
+    if kept := of_other_code(read_runs(out), code_hash(RECORDED_ROOMS)):
+        tell(f"rows of other code stay in {out / 'runs.csv'}: {kept}")
+
+
+def of_other_code(runs: pd.DataFrame, code: str) -> str:
+    """Return setting and arms of the rows that another code made, as text; empty if none.
+
+    Such rows may stay, since each is keyed by its code; whoever compares them has to know.
+    """
+    other = runs[runs.code != code]
+    return "; ".join(
+        f"{setting} {', '.join(mine.arm.unique())}"
+        for setting, mine in other.groupby("setting", sort=False)
+    )
 
 
 def _chosen(

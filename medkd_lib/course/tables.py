@@ -2,23 +2,16 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from medkd_lib.course.grid import ContrastPlan, Grid
+from medkd_lib.course.contrasts import EACH, contrast_table, unpacked
+from medkd_lib.course.grid import Grid
 from medkd_lib.course.result import write_atomic
-from medkd_lib.evaluate.intervals import Contrast, class_weights, decide, holm, paired_contrast
-from medkd_lib.evaluate.strata import terciles
-
-CONTRAST_COLUMNS = [
-    *("setting", "contrast", "difference", "low", "high", "p", "p_holm", "verdict"),
-    *("seeds", "cases", "patients"),
-]
 
 
 @dataclass(frozen=True)
@@ -47,8 +40,6 @@ class RunRow:
     strata: dict[str, list[float]] = field(default_factory=dict)
 
 
-# Before the name of a measure: the column that holds it case by case.
-EACH = "each_"
 # Columns of runs.csv that are no measure.
 PLAIN = ("setting", "arm", "seed", "split", "code", "seconds", "correct", "correct_noisy")
 
@@ -60,7 +51,8 @@ def write_tables(grid: Grid, rows: Sequence[RunRow], out: Path) -> None:
     a part of the grid never throws the rest away.
 
     Raises:
-        ValueError: there is no row at all, or old rows of a setting have other test cases.
+        ValueError: there is no row at all, old rows of a setting have other test cases, or rows
+            of one seed were trained on patients divided in another way.
     """
     rows = _merged(grid, rows, out)
     if not rows:
@@ -119,8 +111,23 @@ def _merged(grid: Grid, rows: Sequence[RunRow], out: Path) -> list[RunRow]:
                 "ones; delete runs.csv and record the whole setting again"
             )
     both = kept | new
+    _require_one_split(both.values(), out)
     order = [(s.id, arm, seed) for s in grid.settings for seed in grid.seeds for arm in grid.arms]
     return [both[key] for key in order if key in both]
+
+
+def _require_one_split(rows: Iterable[RunRow], out: Path) -> None:
+    """Refuse arms of one seed that saw other patients: a contrast would pair them."""
+    found: dict[tuple[str, int], dict[str, list[str]]] = {}
+    for r in rows:
+        found.setdefault((r.setting, r.seed), {}).setdefault(r.split, []).append(r.arm)
+    for (setting, seed), splits in found.items():
+        if len(splits) > 1:
+            said = "; ".join(f"{split}: {', '.join(arms)}" for split, arms in splits.items())
+            raise ValueError(
+                f"{out}: expected one split for all arms of {setting}, seed {seed}, found {said}; "
+                "record the arms of the older split again, in one go with the others"
+            )
 
 
 def _read_rows(folder: Path) -> list[RunRow]:
@@ -136,7 +143,7 @@ def _read_rows(folder: Path) -> list[RunRow]:
         found.append(
             RunRow(
                 **{name: record[name] for name in PLAIN if name in record},
-                values={c.removeprefix(EACH): _unpacked(record[c]) for c in each if record[c]},
+                values={c.removeprefix(EACH): unpacked(record[c]) for c in each if record[c]},
                 strata={c: mine[c].tolist() for c in strata if mine[c].notna().any()},
                 measures={n: record[n] for n in names if not pd.isna(record[n])},
                 cases=mine.case.tolist(),
@@ -166,92 +173,6 @@ def read_cases(folder: Path) -> pd.DataFrame:
 def read_contrasts(folder: Path) -> pd.DataFrame:
     """Return ``contrasts.csv`` as a table."""
     return pd.read_csv(folder / "contrasts.csv")
-
-
-def correct_matrix(
-    runs: pd.DataFrame, setting: str, arm: str, cases: int, answers: str = "clean"
-) -> NDArray[np.uint8]:
-    """Return ``(seeds, cases)`` of 0/1, seeds in rising order."""
-    mine = runs[(runs.setting == setting) & (runs.arm == arm)].sort_values("seed")
-    column = mine.correct if answers == "clean" else mine.correct_noisy
-    packed = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in column]
-    return np.stack([np.unpackbits(bits)[:cases] for bits in packed])
-
-
-def values_matrix(runs: pd.DataFrame, setting: str, arm: str, measure: str) -> NDArray[np.float64]:
-    """Return ``(seeds, cases)`` of a measure, seeds in rising order; NaN where not defined."""
-    mine = runs[(runs.setting == setting) & (runs.arm == arm)].sort_values("seed")
-    return np.array([_unpacked(text) for text in mine[EACH + measure]])
-
-
-def _unpacked(text: str) -> list[float]:
-    return [float(x) if x else np.nan for x in text.split(";")]
-
-
-def contrast_table(grid: Grid, runs: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """Compute every declared contrast; Holm's correction runs within a setting and a family.
-
-    With balanced accuracy as the primary measure every case counts by `class_weights`; the weights
-    stay as they are when patients are redrawn. Where answers are masks, a contrast compares a
-    measure case by case; a case without a value is left out, which its truth alone decides.
-    """
-    lines = []
-    for setting in grid.settings:
-        mine = cases[cases.setting == setting.id]
-        patients: dict[str, int] = {}
-        seen = runs[runs.setting == setting.id]
-        complete = seen.groupby("arm").seed.nunique()
-        found: list[Contrast] = []
-        for plan in grid.contrasts_of(setting):
-            wanted = len(grid.seeds_of(setting))
-            if min(complete.get(plan.arm, 0), complete.get(plan.rival, 0)) < wanted:
-                continue  # an unfinished grid shows what is complete, never a partial contrast
-            asked = np.ones(len(mine), bool)
-            if plan.only:
-                asked = terciles(mine[plan.by].to_numpy(float)) == plan.only
-            arm, rival = (
-                _compared(grid, plan, seen, mine, setting.id, a) for a in (plan.arm, plan.rival)
-            )
-            asked &= ~np.isnan(arm).any(axis=0)
-            if grid.primary == "balanced_accuracy":
-                weights = class_weights(mine.label[asked].to_numpy())
-                arm[:, asked], rival[:, asked] = arm[:, asked] * weights, rival[:, asked] * weights
-            arm, rival = arm[:, asked], rival[:, asked]
-            who = mine.patient[asked].tolist()
-            patients[plan.id] = len(set(who))
-            found.append(paired_contrast(plan.id, arm, rival, who))
-        family = {plan.id: plan.family for plan in grid.contrasts}
-        adjusted = {
-            name: p
-            for each in dict.fromkeys(family.values())
-            for name, p in holm({c.name: c.p for c in found if family[c.name] == each}).items()
-        }
-        lines += [
-            {
-                "setting": setting.id,
-                "contrast": c.name,
-                "difference": round(c.difference, 4),
-                "low": round(c.interval[0], 4),
-                "high": round(c.interval[1], 4),
-                "p": float(f"{c.p:.3g}"),
-                "p_holm": float(f"{adjusted[c.name]:.3g}"),
-                "verdict": decide(c.interval, adjusted[c.name]),
-                "seeds": c.seeds,
-                "cases": c.cases,
-                "patients": patients[c.name],
-            }
-            for c in found
-        ]
-    return pd.DataFrame(lines, columns=CONTRAST_COLUMNS)
-
-
-def _compared(
-    grid: Grid, plan: ContrastPlan, runs: pd.DataFrame, cases: pd.DataFrame, setting: str, arm: str
-) -> NDArray[np.float64]:
-    """Return ``(seeds, cases)`` of what a contrast compares of an arm."""
-    if grid.primary == "dice":
-        return values_matrix(runs, setting, arm, plan.measure or grid.primary)
-    return correct_matrix(runs, setting, arm, len(cases), plan.answers).astype(np.float64)
 
 
 def _write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:

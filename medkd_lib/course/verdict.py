@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medkd_lib.course.arm_titles import ARM_TITLES
+from medkd_lib.course.contrasts import correct_matrix
 from medkd_lib.course.recorded import Recorded
-from medkd_lib.course.tables import correct_matrix
 from medkd_lib.evaluate.intervals import Contrast, Interval, class_weights, paired_contrast
 
 # Fixed before lesson 02's tables existed: balanced accuracy.
