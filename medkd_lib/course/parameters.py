@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# A file that only the profile of published sizes can use, such as published weights.
+PAPER_FILE = "file, paper only"
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
 
@@ -34,7 +36,8 @@ class Parameter:
     """One line of the parameters cell.
 
     ``rule`` is the text in square brackets: choices (``a | b``), a bound (``> 0``, ``>= 1``), an
-    interval (``0..1``), ``folder`` (an existing folder, or empty), or nothing.
+    interval (``0..1``), ``folder`` (an existing folder, or empty), ``file, paper only`` (an
+    existing file, or empty; empty in every other profile), or nothing.
     """
 
     name: str
@@ -74,8 +77,8 @@ def validate(
 ) -> dict[str, object]:
     """Return every parameter's checked value: the given one, else the default.
 
-    Text is converted to the declared type (so that ``-p epochs=10`` works); a relative folder is
-    taken relative to ``caller`` and made absolute.
+    Text is converted to the declared type (so that ``-p epochs=10`` works); a relative folder or
+    file is taken relative to ``caller`` and made absolute.
 
     Raises:
         ParameterError: unknown name (with the nearest right one), wrong type, impossible value.
@@ -84,7 +87,15 @@ def validate(
     for name in given:
         if name not in known:
             raise ParameterError(_unknown(name, list(known)))
-    return {name: check_value(p, given.get(name, p.default), caller) for name, p in known.items()}
+    values = {n: check_value(p, given.get(n, p.default), caller) for n, p in known.items()}
+    for name, p in known.items():
+        if p.rule == PAPER_FILE and values[name] and values.get("profile") != "paper":
+            raise ParameterError(
+                f"parameter {name}: expected profile='paper', whose networks have the size of such "
+                f"a file, found profile={values.get('profile')!r}; add -p profile=paper, or leave "
+                f"{name} empty"
+            )
+    return values
 
 
 def check_value(parameter: Parameter, value: object, caller: Path) -> object:
@@ -135,8 +146,8 @@ def _ruled(p: Parameter, value: bool | int | float | str, caller: Path) -> objec
     rule = p.rule
     if not rule:
         return value
-    if rule == "folder":
-        return _folder(p, str(value), caller)
+    if rule in ("folder", PAPER_FILE):
+        return _place(p, str(value), caller)
     if "|" in rule:
         choices = [c.strip() for c in rule.split("|")]
         if str(value) in choices:
@@ -163,19 +174,23 @@ def _within(rule: str, value: int | float) -> bool:
             "<=": value <= bound,
         }[match[1]]
     raise ParameterError(
-        f"rule [{rule}] is not understood; expected `a | b`, `> 0`, `>= 1`, `0..1` or `folder`"
+        f"rule [{rule}] is not understood; expected `a | b`, `> 0`, `>= 1`, `0..1`, `folder` "
+        f"or `{PAPER_FILE}`"
     )
 
 
-def _folder(p: Parameter, value: str, caller: Path) -> str:
+def _place(p: Parameter, value: str, caller: Path) -> str:
     if not value:
         return ""
     path = (caller / Path(value).expanduser()).resolve()
-    if not path.is_dir():
+    kind, there, hint = "file", path.is_file(), f"give {p.meaning}"
+    if p.rule == "folder":
+        kind, there = "folder", path.is_dir()
+        hint = "give the folder that holds the images, or leave it empty for the phantom twin"
+    if not there:
         raise ParameterError(
-            f"parameter {p.name}: expected an existing folder, found none at {path} "
-            f"(given as {value!r}, relative to {caller}); give the folder that holds the images, "
-            "or leave it empty for the phantom twin"
+            f"parameter {p.name}: expected an existing {kind}, found none at {path} "
+            f"(given as {value!r}, relative to {caller}); {hint}"
         )
     return str(path)
 

@@ -24,6 +24,8 @@ label_scheme: str = "level"  # [level | present | type] of a slice, or `type` of
 rung: str = "a4"  # [a1 | a2 | a3 | a4] rung of MSGFF's ladder that is trained beside the hybrid
 patients: int | None = None  # [>= 9] of each twin; None: the profile decides
 steps: int | None = None  # [>= 1] updates of every training; None: the profile decides
+vgg_weights: str = ""  # [file, paper only] torchvision's vgg19_bn weights (.pth, .safetensors); empty: none
+vit_weights: str = ""  # [file, paper only] torchvision's vit_b_16 weights; empty: none
 seed: int = 100  # [0..4294967295] of split, weights and batches
 device: str = "auto"  # [auto | cpu | cuda] where to train
 max_steps: int = 0  # [>= 0] cut every training after so many steps (result marked truncated); 0: no
@@ -369,12 +371,14 @@ def shares_of_one_token(rollout, secret):
 # Test patients are the same for every seed; train and val are divided anew. Rare levels are drawn more often **in
 # training only**. With `label_scheme="type"` the label is the patient's tumour (glioma, meningioma, metastases; three
 # sets joined), with `cxr3` or `retinamnist` it is the set's own. The four sequences are the four input channels.
-# Outlined below: blue oedema, yellow enhancing tumour, red necrosis and other core.
+# Outlined below: blue oedema, yellow enhancing tumour, red necrosis and other core. The `paper` networks may start
+# from ImageNet weights that you bring (`vgg_weights`, `vit_weights`); *untrained* then means untrained on these images.
 
 # %%
 from dataclasses import replace
 
 from medkd_lib.course.experiments.cohort import open_source
+from medkd_lib.course.experiments.pretrained import Pretrained
 from medkd_lib.course.experiments.teacher_arms import BUDGETS
 from medkd_lib.course.experiments.teachers import TeacherStudy
 from medkd_lib.course.lesson_teachers import is_volumes, open_sets
@@ -387,12 +391,13 @@ types = volumes and config.label_scheme == "type"
 images, *others = open_sets(config, budget.sampling)  # with `type` there are others
 source = open_source([i.index for i in (images, *others)], budget.sampling, config.label_scheme)
 cohort = source.divided(config.seed)
-study = TeacherStudy(cohort, budget, config.seed, fabric_for(config), config.max_steps)
+pretrained = Pretrained(config.vgg_weights, config.vit_weights)
+study = TeacherStudy(cohort, budget, config.seed, fabric_for(config), config.max_steps, pretrained)
 print(f"{images.manifest.title}\nlicence: {images.manifest.licence.name} · evidence of this run: {images.evidence}")
 for part, held in cohort.parts.items():
     counts = {c: int((held.labels == k).sum()) for k, c in enumerate(cohort.class_names)}
     print(f"{part:5s} {len(held)} images of {len(set(held.patients))} patients: {counts}")
-print("split", cohort.split.hash)
+print("split", cohort.split.hash, "· ImageNet", pretrained.digests() or "none")
 
 # %%
 from medkd_lib.course.experiments.cohort import CHANNELS

@@ -29,6 +29,8 @@ lambda_adv: float = 0.005  # [>= 0] weight of the student's adversarial loss
 p_cross: float = 0.5  # [0..1] share of the student's own elements in the crossed matrices
 noise_sigma: float | None = None  # [> 0] largest σ of the test noise; None: twice the recorded one
 patients: int | None = None  # [>= 12] patients of the phantom; None: the profile decides
+vgg_weights: str = ""  # [file, paper only] torchvision's vgg19_bn weights (.pth, .safetensors); empty: none
+vit_weights: str = ""  # [file, paper only] torchvision's vit_b_16 weights; empty: none
 seed: int = 100  # [0..4294967295] of split, weights and batches
 device: str = "auto"  # [auto | cpu | cuda] where to train
 max_steps: int = 0  # [>= 0] cut every training after so many steps (result marked truncated); 0: no
@@ -431,10 +433,12 @@ gallery.show(
 # The same cohort as in lesson 02: slices of the phantom twin of BraTS 2023, four sequences, and the label says what
 # of the tumour the slice holds: *none*, *oedema only*, *core*. Patients are divided, not slices; the test patients
 # are the same for every seed. Teacher and student learn from the **same** patients and labels, as in the paper. So
-# what the teacher can add is not more data but another way to see it.
+# what the teacher can add is not more data but another way to see it. That ends where you bring ImageNet weights for
+# its trunks (`vgg_weights`, `vit_weights`, profile `paper`): then it has seen a million photographs more.
 
 # %%
 from medkd_lib.course.experiments.cohort import open_source
+from medkd_lib.course.experiments.pretrained import Pretrained
 from medkd_lib.course.experiments.student_arms import ARMS, CHOSEN
 from medkd_lib.course.experiments.students import StudentStudy
 from medkd_lib.course.experiments.teacher_arms import BUDGETS
@@ -448,14 +452,15 @@ images = open_images(config.dataset, config.data_root, difficulty=config.difficu
                      size=config.size if volumes else None,
                      patients=config.patients * (1 if volumes else budget.sampling.slices))
 cohort = open_source([images.index], budget.sampling).divided(config.seed)
-teachers = TeacherStudy(cohort, budget, config.seed, fabric_for(config), config.max_steps)
+pretrained = Pretrained(config.vgg_weights, config.vit_weights)
+teachers = TeacherStudy(cohort, budget, config.seed, fabric_for(config), config.max_steps, pretrained)
 parts = Parts(lambda_pca=config.lambda_pca, lambda_gl=config.lambda_gl, lambda_adversarial=config.lambda_adv,
               p_student=config.p_cross)
 study = StudentStudy(teachers, teacher=config.teacher, temperature=config.temperature, alpha=config.alpha,
                      parts=parts)
 print(f"{images.manifest.title}\nlicence: {images.manifest.licence.name} · evidence of this run: {images.evidence}")
 print({part: f"{len(s)} images of {len(set(s.patients))} patients" for part, s in cohort.parts.items()},
-      "· labels", cohort.class_names, "· split", cohort.split.hash)
+      "· labels", cohort.class_names, "· split", cohort.split.hash, "· ImageNet", pretrained.digests() or "none")
 for note in images.index.notes:
     print("note:", note)
 

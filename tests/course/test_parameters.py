@@ -16,6 +16,7 @@ alpha: float = 0.9  # [0..1] weight
 epochs: int | None = None  # [>= 1] passes; None: the profile decides
 seed: int = 0  # [0..4294967295] of everything
 deep: bool = False  # a switch without rule
+weights: str = ""  # [file, paper only] published weights; empty: none
 """
 PROFILES = {"lesson": {"epochs": 5, "width": 8}, "smoke": {"epochs": 1, "width": 4}}
 HERE = Path(__file__).parent
@@ -26,7 +27,7 @@ def checked(**given: object) -> dict[str, object]:
 
 
 def test_reading() -> None:
-    first, *_, last = read_parameters(CELL)
+    first, *_, last, _ = read_parameters(CELL)
     assert (first.name, first.kind, first.default, first.rule) == (
         "profile", "str", "lesson", "smoke | lesson | paper")  # fmt: skip
     assert first.meaning == "how much to compute"
@@ -54,6 +55,15 @@ def test_reading() -> None:
             {"data_root": "nowhere"},
             "data_root: expected an existing folder, .*nowhere",
         ),
+        (
+            {"weights": "nowhere.pth", "profile": "paper"},
+            "weights: expected an existing file, .*nowhere.pth.*give published weights; empty",
+        ),
+        ({"weights": ".", "profile": "paper"}, "weights: expected an existing file"),
+        (
+            {"weights": Path(__file__).name},
+            "weights: expected profile='paper'.*found profile='lesson'; add -p profile=paper",
+        ),
     ],
 )
 def test_refused(given: dict[str, object], message: str) -> None:
@@ -68,6 +78,12 @@ def test_converted() -> None:
     assert values["data_root"] == str((HERE / "masters").resolve())
     assert checked(epochs="None")["epochs"] is None
     assert checked(epochs="9007199254740993")["epochs"] == 9007199254740993
+
+
+def test_a_file_of_published_weights_is_taken_by_the_paper_profile() -> None:
+    name = Path(__file__).name
+    assert checked(profile="paper", weights=name)["weights"] == str(HERE.resolve() / name)
+    assert checked(weights="")["weights"] == checked()["weights"] == ""
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from medkd_lib.course.experiments.cohort import (
 )
 from medkd_lib.course.experiments.input_controls import InputControl, shown
 from medkd_lib.course.experiments.outcome import Outcome
+from medkd_lib.course.experiments.pretrained import NONE, Pretrained
 from medkd_lib.course.experiments.teacher_arms import (
     ARMS,
     Budget,
@@ -53,13 +54,20 @@ class TeacherStudy:
         seed: of weights and batches.
         fabric: device and precision.
         max_steps: cut every training after so many steps; 0: no.
+        pretrained: what the trunks of teachers start from; students have none.
     """
 
     def __init__(
-        self, cohort: Cohort, budget: Budget, seed: int, fabric: Fabric, max_steps: int = 0
+        self,
+        cohort: Cohort,
+        budget: Budget,
+        seed: int,
+        fabric: Fabric,
+        max_steps: int = 0,
+        pretrained: Pretrained = NONE,
     ) -> None:
         self.cohort, self.budget, self.seed = cohort, budget, seed
-        self.fabric, self.max_steps = fabric, max_steps
+        self.fabric, self.max_steps, self.pretrained = fabric, max_steps, pretrained
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -67,8 +75,9 @@ class TeacherStudy:
         return self.cohort.class_names
 
     def network(self, arm: str) -> nn.Module:
-        """Return the untrained network of an arm, laid out in memory as convolutions like it."""
+        """Return the network of an arm before training, laid out as convolutions like it."""
         network = network_of(ARMS[arm], self.budget, len(self.class_names), self.cohort.channels)
+        self.pretrained.fill(network)
         # On a CPU, convolutions over channels-last maps take about two thirds of the time.
         return network.to(memory_format=torch.channels_last)
 
@@ -102,6 +111,7 @@ class TeacherStudy:
             "arm": asdict(ARMS[arm]),
             "budget": asdict(b),
             "channels": self.cohort.channels,
+            "pretrained": {} if ARMS[arm].kind == "student" else self.pretrained.digests(),
             "images": images.fingerprint,
             "split": self.cohort.split.hash,
             "seed": self.seed,
