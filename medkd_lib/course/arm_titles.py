@@ -78,4 +78,14 @@ _STUDENTS = {
     "kd_untrained": "KD, untrained teacher",
     "pca_gl_untrained": "PCA + GL, untrained teacher",
 }
-ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS}
+_CMEDL = {
+    "cmedl": "CMEDL: hints from the translation",
+    "concat": "source + translation, two channels",
+    "pseudo_only": "teacher on the translation",
+    "more_labels": "labels alone, twice the patients",
+    "other_hints": "hints from another patient",
+    "true_hints": "hints from the true image",
+    "teacher_true": "teacher on the true image",
+    "geometry": "the usual place, without pixels",
+}
+ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL}

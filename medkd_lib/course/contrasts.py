@@ -57,7 +57,8 @@ def contrast_table(grid: Grid, runs: pd.DataFrame, cases: pd.DataFrame) -> pd.Da
                 continue  # an unfinished grid shows what is complete, never a partial contrast
             asked = np.ones(len(mine), bool)
             if plan.only:
-                asked = terciles(mine[plan.by].to_numpy(float)) == plan.only
+                sizes, away = mine[plan.by].to_numpy(float), plan.by.endswith("_mm")
+                asked = terciles(sizes, zero_is_none=not away) == plan.only
             arm, rival = (
                 _compared(grid, plan, seen, mine, setting.id, a) for a in (plan.arm, plan.rival)
             )

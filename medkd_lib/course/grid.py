@@ -24,8 +24,9 @@ class _Part(BaseModel):
 class Setting(_Part):
     """One dataset (or several, joined by ``+``) as one difficulty.
 
-    ``real_folder`` is a folder under ``MEDKD_REAL_DATA``; ``options`` are the experiment's, for
-    this setting alone; ``arms`` and ``seeds`` empty mean all of the grid's.
+    ``patients`` is a number, or one for each of the joined sets; ``real_folder`` is a folder under
+    ``MEDKD_REAL_DATA``; ``options`` are the experiment's, for this setting alone; ``arms`` and
+    ``seeds`` empty mean all of the grid's.
     """
 
     id: str
@@ -33,7 +34,7 @@ class Setting(_Part):
     dataset: str
     evidence: Literal["phantom", "stand-in", "original"]
     difficulty: str = ""
-    patients: int = 0
+    patients: int | list[int] = 0
     real_folder: str = ""
     options: dict[str, Option] = {}
     arms: list[str] = []
@@ -57,9 +58,11 @@ class Setting(_Part):
             FileNotFoundError: real images are wanted and not there; says how to name them.
         """
         if self.difficulty:
+            one = self.patients
+            counts = one if isinstance(one, list) else [one] * len(self.datasets)
             return [
-                twin(load_manifest(name), patients=self.patients, difficulty=self.difficulty)
-                for name in self.datasets
+                twin(load_manifest(name), patients=count, difficulty=self.difficulty)
+                for name, count in zip(self.datasets, counts, strict=True)
             ]
         base = os.environ.get("MEDKD_REAL_DATA", "")
         root = Path(base) / self.real_folder

@@ -35,7 +35,8 @@ class Role(Strict):
     ``glob`` (one or several: releases differ) is relative to the layout's root and may name files
     or folders (a DICOM series, a stack of PNG slices). ``axcodes`` and ``spacing_mm`` are for
     formats that carry no geometry (Analyze, PNG); ``unit`` is the unit after reading.
-    ``slices_of``: the image role on whose DICOM files these PNG masks were drawn, slice by slice.
+    ``slices_of``: the image role on whose DICOM files these masks were drawn: PNG slices, or
+    regions. ``regions``: of an RTSTRUCT or a DICOM SEG, the name of a region → its label id.
     ``unread``: why the loader cannot open these files yet; the index lists them all the same.
     """
 
@@ -46,6 +47,7 @@ class Role(Strict):
     axcodes: str | None = None
     spacing_mm: list[float] | None = None
     slices_of: str | None = None
+    regions: dict[str, int] | None = None
     unread: str | None = None
 
     @property
@@ -57,6 +59,15 @@ class Role(Strict):
     def _globs_stay_inside(self) -> Self:
         for pattern in self.globs:
             inside(pattern, "glob")
+        return self
+
+    @model_validator(mode="after")
+    def _regions_are_of_a_series(self) -> Self:
+        if self.regions is not None and (not self.regions or self.slices_of is None):
+            raise ValueError(
+                "regions: expected names with their label ids, and `slices_of`, the image they "
+                f"were drawn on, found {self.regions} and slices_of {self.slices_of}"
+            )
         return self
 
 
@@ -134,6 +145,8 @@ class Layout(Strict):
                     f"layout.{name}.slices_of: expected one of the images {sorted(self.images)}, "
                     f"found {role.slices_of!r}"
                 )
+            if role.regions is not None and name not in self.annotations:
+                raise ValueError(f"layout.{name}.regions: expected with annotations alone")
         return self
 
     @model_validator(mode="after")

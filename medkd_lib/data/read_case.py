@@ -16,6 +16,7 @@ from medkd_lib.data.masks import as_mask, read_mask
 from medkd_lib.data.png_slices import read_png_slices
 from medkd_lib.data.problems import DataError, Problem, bad
 from medkd_lib.data.read import read_volume
+from medkd_lib.data.regions import read_regions
 from medkd_lib.data.volume import Volume, require_same_grid
 
 
@@ -142,7 +143,12 @@ def read_role(case: Case, manifest: Manifest, role: str) -> Volume:
     if spec.slices_of is None:
         mask = read_mask(path, values=values, axcodes=spec.axcodes, spacing_mm=spec.spacing_mm)
     else:
-        mask = as_mask(read_png_slices(path, _series(case, role, spec.slices_of)), path, values)
+        series = _series(case, role, spec.slices_of)
+        if spec.regions is None:
+            drawn = read_png_slices(path, series)
+        else:
+            drawn = read_regions(path, series, spec.regions)
+        mask = as_mask(drawn, path, values)
     for pairs in [*changes, labels.remap if labels else {}]:
         mask = _mapped(mask, pairs)
     return mask

@@ -83,6 +83,35 @@ class Sections:
         drawn = [rng.permutation(members)[:per_patient] for members in found.values()]
         return self.rows(sorted(int(i) for members in drawn for i in members))
 
+    def with_share(self, share: float) -> Sections:
+        """Return the sections, some of them repeated, so that a share of them shows something.
+
+        Tumours fill few sections; without this a network is mostly shown none, and two modalities
+        whose shares differ tell a translator to add tumours or to take them away. For training.
+
+        Args:
+            share: of the sections whose mask is not empty, in [0, 1]; 0 leaves only the others.
+
+        Raises:
+            ValueError: an impossible share, or no section of a kind that is asked for.
+        """
+        if not 0 <= share <= 1:
+            raise ValueError(f"share: expected a number in [0, 1], found {share}")
+        shows = (self.masks > 0).flatten(1).any(dim=1)
+        kinds = {"with": torch.nonzero(shows).flatten(), "without": torch.nonzero(~shows).flatten()}
+        total = 2 * max(len(rows) for rows in kinds.values())
+        wanted = {"with": round(share * total), "without": total - round(share * total)}
+        if empty := [kind for kind, n in wanted.items() if n and not len(kinds[kind])]:
+            raise ValueError(
+                f"share {share}: expected sections {empty[0]} something in the mask, found none "
+                f"among {len(self)}"
+            )
+        repeated = [
+            rows.repeat(-(-wanted[kind] // max(1, len(rows))))[: wanted[kind]]
+            for kind, rows in kinds.items()
+        ]
+        return self.rows(torch.cat(repeated))
+
 
 def joined(parts: Sequence[Sections]) -> Sections:
     """Return sections of several patients as one; modalities and facts that all of them have.

@@ -1,4 +1,4 @@
-"""Test cases in groups of their own kind: small, middle and large tumours."""
+"""Test cases in groups of their own kind: small, middle and large tumours, near and far ones."""
 
 from typing import Literal
 
@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 Stratum = Literal["small", "middle", "large"]
 
 
-def terciles(sizes: NDArray[np.floating]) -> NDArray[np.str_]:
+def terciles(sizes: NDArray[np.floating], *, zero_is_none: bool = True) -> NDArray[np.str_]:
     """Return ``small``, ``middle`` or ``large`` for each tumour, nothing where there is none.
 
     Args:
-        sizes: ``(N,)`` in any unit; zero or NaN means no tumour. The edges are the terciles of
-            those that show one.
+        sizes: ``(N,)`` in any unit; NaN means no tumour, and so does zero. The edges are the
+            terciles of those that show one.
+        zero_is_none: False where zero is a value, such as a distance.
     """
-    there = np.nan_to_num(np.asarray(sizes, float)) > 0
+    values = np.asarray(sizes, float)
+    there = np.nan_to_num(values) > 0 if zero_is_none else np.isfinite(values)
     names = np.full(len(there), "", dtype="<U6")
     if there.any():
         shown = np.asarray(sizes, float)[there]

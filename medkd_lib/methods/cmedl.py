@@ -28,6 +28,7 @@ from medkd_lib.methods.base import Losses, Method, adam_with_cosine, bare
 from medkd_lib.methods.bedside import PSEUDO_ONLY, at_bedside
 from medkd_lib.methods.cmedl_parts import Hints, HintsFrom, Student, Weights
 from medkd_lib.methods.held import held
+from medkd_lib.methods.teacher_features import TeacherFeatures
 from medkd_lib.methods.translate import Translator
 from medkd_lib.models.segmentation import SegmentationNetwork
 from medkd_lib.models.tap import tap
@@ -44,7 +45,8 @@ class CMEDL(Method):
     between them is what they were given, not the luck of another adversarial training.
 
     Args:
-        translator: source → target and back.
+        translator: source → target and back. Without features of its own, its contextual loss
+            compares maps of the teacher's encoder.
         teacher: network of the target's modality, trained here.
         students: name → network and what it is given; the first one with hints from translated
             images is the method's own.
@@ -71,6 +73,8 @@ class CMEDL(Method):
         views: Callable[[Batch], Batch],
     ) -> None:
         self.translator, self.hints, self.weights = translator, hints, weights
+        if weights.contextual and translator.features is None:
+            translator.features = TeacherFeatures(teacher)
         self.plans = {name: plan for name, (_, plan) in students.items()}
         own = [name for name, plan in self.plans.items() if plan.hints == "pseudo"]
         if not own:

@@ -14,7 +14,8 @@ class Weights:
     r"""Weights of all terms but the hints; the paper's are unknown, these are ours.
 
     Attributes:
-        adversarial, cycle, identity, contextual: of the translator.
+        adversarial, cycle, identity, contextual: of the translator; for what the last one compares
+            see `Translator`.
         segmentation: of Dice and cross-entropy, teacher and students.
         segmentation_to_generator: weight of the teacher's segmentation loss on pseudo images in
             the *generator's* step; 0 keeps it out. It punishes a translation in which the teacher
@@ -78,9 +79,9 @@ STUDENTS: Mapping[str, Student] = MappingProxyType(
     {
         "alone": Student(),
         "cmedl": Student("pseudo"),
-        "oracle": Student("true"),
-        "other": Student("other"),
+        "true_hints": Student("true"),
+        "other_hints": Student("other"),
         "concat": Student(concatenated=True),
-        "more": Student(more_labels=True),
+        "more_labels": Student(more_labels=True),
     }
 )

@@ -5,21 +5,15 @@ $$\mathcal L_G = \lambda_{adv}\,[\mathcal L_G^{T}+\mathcal L_G^{S}]
 + \lambda_{idt}\,[\mathcal L_{idt}^{T}+\mathcal L_{idt}^{S}] + \lambda_{CX}\,\mathcal L_{CX}$$
 """
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor, nn
 
-from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.gan import cycle_loss, identity_loss, lsgan_generator
 from medkd_lib.methods.base import Losses, bare
 from medkd_lib.methods.cmedl_parts import Weights
 from medkd_lib.methods.held import held
 from medkd_lib.methods.image_pool import ImagePool
-from medkd_lib.methods.translate import OnTranslated, Translator, gan_adam
-
-# Maps of images, to compare by the contextual loss: of a VGG19 given by the user, or of one's own.
-Features = Callable[[Tensor], Sequence[Tensor]]
+from medkd_lib.methods.translate import Features, OnTranslated, Translator, gan_adam
 
 
 class CycleTranslator(Translator):
@@ -31,12 +25,9 @@ class CycleTranslator(Translator):
         learning_rate: of all four.
         steps: planned updates.
         weights: see `Weights`.
-        features: for the contextual loss; needed where its weight is not 0.
-        positions: of a map that the contextual loss compares at most, drawn at random.
+        features: see `Translator`.
+        positions: see `Translator`.
         seed: of pools and positions.
-
-    Raises:
-        ValueError: a contextual weight without features.
 
     Source: Zhu et al. 2017 (ICCV, arXiv 1703.10593). The abstract of CMEDL's cone-beam paper
     names a CycleGAN with contextual losses; weights and layers could not be read.
@@ -54,11 +45,6 @@ class CycleTranslator(Translator):
         positions: int = 256,
         seed: int = 0,
     ) -> None:
-        if weights.contextual and features is None:
-            raise ValueError(
-                f"contextual weight {weights.contextual:g}: expected `features`, found none; give "
-                "maps of a network of yours (VGG19's relu3_3, relu3_4, relu4_1), or set it to 0"
-            )
         self.networks = {
             "to_target": generators[0],
             "to_source": generators[1],
@@ -95,8 +81,8 @@ class CycleTranslator(Translator):
                 to_source(source), source
             )
             total = total + w.identity * losses["identity"]
-        if w.contextual and self.features is not None:
-            losses["contextual"] = self._contextual(fake_target, target, self.features)
+        if w.contextual:
+            losses["contextual"] = self.contextual(fake_target, target)
             total = total + w.contextual * losses["contextual"]
         if also is not None:
             losses["also"] = also(fake_target)
@@ -111,16 +97,6 @@ class CycleTranslator(Translator):
             "judge_source": self.judge("judge_source", source, fake_source),
         }
         return {name: value.detach() for name, value in losses.items()} | judged
-
-    def _contextual(self, fake: Tensor, real: Tensor, features: Features) -> Tensor:
-        """Return the mean over layers, each fake beside some real image of the batch."""
-        with self.fabric.autocast():
-            pairs = list(zip(features(fake), features(real), strict=True))
-        each = [
-            contextual_loss(x, y.detach(), max_positions=self.positions, generator=self.draws)
-            for x, y in pairs
-        ]
-        return torch.stack(each).mean()
 
     def carrier(self) -> nn.Module:
         """Return the generator of the target's modality."""

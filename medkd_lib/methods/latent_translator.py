@@ -5,6 +5,8 @@ For each modality $a$ with the other one $b$, see `medkd_lib.distill.vae`:
 $$\mathcal L_a = \lambda_{cyc}\,[\mathcal L_{rec}(\hat x_{a\to a}, x_a)
 + \mathcal L_{cyc}(\hat x_{a\to b\to a}, x_a)] + \lambda_{KL}\,[\mathrm{KL}(q_a)
 + \mathrm{KL}(q_{ab})] + \lambda_{adv}\,\mathcal L_G(\hat x_{a\to b})$$
+
+and, for the translated source, $\lambda_{CX}\,\mathcal L_{CX}$.
 """
 
 from typing import cast
@@ -18,7 +20,7 @@ from medkd_lib.methods.base import Losses, bare
 from medkd_lib.methods.cmedl_parts import Weights
 from medkd_lib.methods.held import held
 from medkd_lib.methods.image_pool import ImagePool
-from medkd_lib.methods.translate import OnTranslated, Translator, gan_adam
+from medkd_lib.methods.translate import Features, OnTranslated, Translator, gan_adam
 from medkd_lib.models.shared_latent import SharedLatentTranslator
 
 SOURCE, TARGET = "source", "target"
@@ -34,7 +36,12 @@ class LatentTranslator(Translator):
         steps: planned updates.
         weights: see `Weights`; ``cycle`` weighs the reconstruction, too.
         kl: $\lambda_{KL}$.
-        seed: of the pools.
+        features: see `Translator`.
+        positions: see `Translator`.
+        seed: of pools and positions.
+
+    Raises:
+        ValueError: a weight of the identity loss, which an autoencoder does not have.
 
     Source: after UNIT (Liu et al. 2017); which autoencoder CMEDL used is unknown to us.
     """
@@ -48,8 +55,15 @@ class LatentTranslator(Translator):
         steps: int,
         weights: Weights,
         kl: float = 0.02,
+        features: Features | None = None,
+        positions: int = 256,
         seed: int = 0,
     ) -> None:
+        if weights.identity:
+            raise ValueError(
+                f"identity weight {weights.identity:g}: expected 0, since the reconstruction asks "
+                "for the same; raise `cycle`, which weighs it"
+            )
         self.networks = {"shared": network, "judge_target": judges[0], "judge_source": judges[1]}
         self.optimizers, self.schedules = {}, {}
         for name, part in self.networks.items():
@@ -60,6 +74,7 @@ class LatentTranslator(Translator):
             "judge_source": ImagePool(seed=2 * seed + 1),
         }
         self.weights, self.kl = weights, kl
+        self.features, self.positions = features, positions
         self.draws = torch.Generator().manual_seed(seed)
 
     def update(self, source: Tensor, target: Tensor, also: OnTranslated | None = None) -> Losses:
@@ -88,6 +103,9 @@ class LatentTranslator(Translator):
             + self.kl * losses["kl"]
             + w.adversarial * losses["adversarial"]
         )
+        if w.contextual:
+            losses["contextual"] = self.contextual(fakes[TARGET], target)
+            total = total + w.contextual * losses["contextual"]
         if also is not None:
             losses["also"] = also(fakes[TARGET])
             total = total + losses["also"]

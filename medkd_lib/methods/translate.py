@@ -1,19 +1,22 @@
 """What a translator between two unpaired modalities is to a method that uses it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.gan import lsgan_discriminator
 from medkd_lib.methods.base import Losses
 from medkd_lib.methods.image_pool import ImagePool
 
 # A loss on translated images that the generator is to mind beside its own.
 OnTranslated = Callable[[Tensor], Tensor]
+# Maps of images, to compare by the contextual loss.
+Features = Callable[[Tensor], Sequence[Tensor]]
 
 
 class Translator(ABC):
@@ -21,6 +24,12 @@ class Translator(ABC):
 
     The method that owns a translator puts its networks among its own, sets all up, and hands the
     wrapped ones back with `bind`. Discriminators are called ``judge_target`` and ``judge_source``.
+
+    Attributes:
+        features: what the contextual loss compares, such as a `Vgg19Maps`; None leaves it to the
+            owner (`CMEDL` gives the maps of its teacher's encoder). Used where the weight of the
+            loss is not 0.
+        positions: of a map that the contextual loss compares at most, drawn at random.
     """
 
     networks: dict[str, nn.Module]
@@ -28,6 +37,8 @@ class Translator(ABC):
     schedules: dict[str, torch.optim.lr_scheduler.LRScheduler]
     pools: dict[str, ImagePool]
     draws: torch.Generator
+    features: Features | None
+    positions: int
     fabric: Fabric
 
     def bind(
@@ -40,6 +51,8 @@ class Translator(ABC):
         self.networks = {name: networks[name] for name in self.networks}
         self.optimizers = {name: optimizers[name] for name in self.optimizers}
         self.fabric = fabric
+        if isinstance(self.features, nn.Module):
+            self.features.to(fabric.device)
 
     @abstractmethod
     def update(self, source: Tensor, target: Tensor, also: OnTranslated | None = None) -> Losses:
@@ -64,6 +77,28 @@ class Translator(ABC):
             translated: Tensor = carrier.eval()(source)
         carrier.train(was)
         return translated.float()
+
+    def contextual(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Return the contextual loss, mean over maps, each fake beside some real image.
+
+        Raises:
+            ValueError: there are no features.
+        """
+        if self.features is None:
+            raise ValueError(
+                "contextual loss: expected `features`, found none; give maps of a network of yours "
+                "(such as Vgg19Maps), or set the weight to 0"
+            )
+        with self.fabric.autocast():
+            theirs = self.features(fake)
+            # real images are constants
+            with torch.no_grad():
+                wanted = self.features(real)
+        each = [
+            contextual_loss(x, y, max_positions=self.positions, generator=self.draws)
+            for x, y in zip(theirs, wanted, strict=True)
+        ]
+        return torch.stack(each).mean()
 
     def judge(self, name: str, real: Tensor, fake: Tensor) -> Tensor:
         """Train one discriminator on real images and on the pool's fakes; return its loss."""

@@ -37,18 +37,18 @@ class Setting:
     sigma_hu: float = 15.0
     t2_contrast: float = 1.0
     mr_noise: float = 0.12
-    abutting: float = 0.65
-    collapse: float = 0.4
+    abutting: float = 0.5
+    collapse: float = 0.2
 
 
 SETTINGS: Mapping[Difficulty, Setting] = MappingProxyType(
     {
         # far less dense than most tumours are (mucin, necrosis): easy on purpose (D)
         "clear": Setting(contrast_hu=-45.0),
-        # 31 HU beside muscle at 43: unenhanced tumours are 20–40 HU (§2.3 †)
-        "subtle": Setting(contrast_hu=-12.0),
+        # 21 HU beside muscle at 43: unenhanced tumours are 20–40 HU (§2.3 †)
+        "subtle": Setting(contrast_hu=-22.0),
         # CT as in subtle, and MR knows no more than CT
-        "none": Setting(contrast_hu=-12.0, t2_contrast=0.0),
+        "none": Setting(contrast_hu=-22.0, t2_contrast=0.0),
     }
 )
-"""What each difficulty means. To be fixed on baselines, before any distillation arm is run."""
+"""What each difficulty means: fixed on baselines (difficulty.csv of lesson 04), before any hint."""

@@ -13,10 +13,11 @@ from medkd_lib.phantom.chest_settings import Place, Setting
 from medkd_lib.phantom.chest_shapes import Point
 from medkd_lib.phantom.thigh_waves import Axes, draw_waves, wave_field
 
-LOG_ML, SPREAD_ML = float(np.log(20.0)), 1.2
+LOG_ML, SPREAD_ML = float(np.log(35.0)), 1.0
 """Mean and spread of ln(volume in mL): log-normal (D; the decathlon's are 0.7 to 370, §5 R)."""
 
-SMALLEST_ML, LARGEST_ML = 1.0, 150.0
+SMALLEST_ML, LARGEST_ML = 4.0, 150.0
+"""A smaller one would be two voxels wide at the 5 mm that the lesson's networks see (D)."""
 
 PLACE_SHARE: dict[Place, float] = {"mediastinum": 0.45, "hilum": 0.30, "chest_wall": 0.25}
 """How the abutting tumours are shared out (D)."""

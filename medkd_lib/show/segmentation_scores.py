@@ -95,7 +95,7 @@ def _measure(axis: Axes, column: str, scored: Mapping[str, pd.DataFrame]) -> Non
 def by_stratum(
     differences: Mapping[str, NDArray[np.floating]],
     patients: Sequence[str],
-    strata: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    strata: Mapping[str, tuple[Sequence[str] | NDArray[np.str_], Sequence[str]]],
     measure: str = "Dice",
 ) -> Figure:
     """Draw differences between arms in groups of cases, such as small tumours or near ones.

@@ -70,6 +70,7 @@ def test_every_phantom_run_divided_the_patients_like_this(
     lesson: str, setting: Setting, tmp_path: Path
 ) -> None:
     recorded = LESSONS[lesson]
+    assert isinstance(setting.patients, int)
     sets = [names_alone(d, setting.patients, tmp_path / d) for d in setting.datasets]
     # Joined sets are balanced by set, as `open_source` has it.
     joined = len(sets) > 1
@@ -103,6 +104,7 @@ def test_the_first_test_patients_come_out_again(
     """More patients leave the earlier ones as they are, so a few stand for the whole twin."""
     recorded = cases_of(LESSONS[lesson], setting.id)
     made, asked = [], set()
+    assert isinstance(setting.patients, int)
     for dataset in setting.datasets:
         plans = plan_patients(TASKS[dataset], setting.patients, seed=0)
         own = {plan.case(0).rsplit("-", 1)[0]: n for n, plan in enumerate(plans)}

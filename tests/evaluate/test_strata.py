@@ -14,3 +14,10 @@ def test_each_third_of_the_tumours_gets_its_name() -> None:
 
 def test_films_without_tumours_have_no_stratum() -> None:
     assert set(terciles(np.zeros(3))) == {""}
+
+
+def test_a_distance_of_zero_is_the_nearest() -> None:
+    away = np.array([0, 0, 5, 10, 20, 40, np.nan])
+    assert terciles(away, zero_is_none=False).tolist() == [
+        "small", "small", "middle", "middle", "large", "large", "",
+    ]  # fmt: skip

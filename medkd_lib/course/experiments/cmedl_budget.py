@@ -44,12 +44,13 @@ class Budget:
         gan_rate: of generators and discriminators.
         slices: at most so many sections of a scan in training; 0: all.
         shift: of the views, in pixels.
+        flip: probability of a mirrored view; a tumour may lie on either side.
         norm: of teacher and students; ``instance`` keeps real and translated images apart.
     """
 
     steps: int = 600
     batch_size: int = 2
-    unet: tuple[int, ...] = (8, 16, 32)
+    unet: tuple[int, ...] = (8, 16, 32, 64)
     densefcn: tuple[int, int, int, int] = (8, 4, 2, 3)
     mrrn: tuple[int, int] = (6, 3)
     generator: tuple[int, int] = (8, 2)
@@ -59,7 +60,8 @@ class Budget:
     learning_rate: float = 3e-3
     gan_rate: float = 1e-3
     slices: int = 0
-    shift: int = 4
+    shift: int = 8
+    flip: float = 0.5
     norm: Literal["batch", "instance"] = "instance"
 
 
@@ -135,5 +137,5 @@ def method(
     return CMEDL(
         translator(translation, budget, weights, seed), teacher, made, hints=hints, weights=weights,
         learning_rate=budget.learning_rate, steps=budget.steps,
-        views=partial(section_views, shift=budget.shift),
+        views=partial(section_views, shift=budget.shift, flip=budget.flip),
     )  # fmt: skip

@@ -22,6 +22,9 @@ from medkd_lib.methods.cmedl import CMEDL
 from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Student, Weights
 from medkd_lib.train import Trained, fit_cached, predict
 
+# An arm that is no student: the teacher on true images of its own modality.
+TEACHER = "teacher_true"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -104,19 +107,27 @@ class CmedlStudy:
 
     @property
     def arms(self) -> list[str]:
-        """What can be asked for an answer: students, and the teacher behind the generator."""
-        return [*self.plan.students, PSEUDO_ONLY]
+        """What can be asked for an answer: students, the teacher behind the generator, and alone.
+
+        The teacher alone needs test patients who are known in its own modality.
+        """
+        known = self.modalities.teacher in self.modalities.test.images
+        return [*self.plan.students, PSEUDO_ONLY, *([TEACHER] if known else [])]
 
     def network(self, trained: Trained, arm: str) -> nn.Module:
         """Return what an arm needs at the bedside."""
         parts = cast(nn.ModuleDict, trained.network)
+        if arm == TEACHER:
+            return parts["teacher"]
         network = parts["teacher" if arm == PSEUDO_ONLY else f"student_{arm}"]
         return at_bedside(network, parts["carrier"], self.plan.students.get(arm))
 
     def masks(self, trained: Trained, arm: str, part: str = "test") -> NDArray[np.bool_]:
         """Return an arm's answer to every section of a part, ``(N, H, W)``."""
         sections: Sections = getattr(self.modalities, part)
-        logits = predict(self.network(trained, arm), sections.images[self.modalities.student])
+        m = self.modalities
+        images = sections.images[m.teacher if arm == TEACHER else m.student]
+        logits = predict(self.network(trained, arm), images)
         answer: NDArray[np.bool_] = (logits[:, 1] > logits[:, 0]).numpy()
         return answer
 

@@ -30,6 +30,9 @@ class Modalities:
         val: of the student's modality, whole patients.
         test: likewise; nobody trains on them.
         split: hash of the division.
+        share: of training sections that show a tumour, see `Sections.with_share`; None: as they
+            come.
+        teaching_share: likewise, of the teacher's.
     """
 
     student: str
@@ -40,6 +43,8 @@ class Modalities:
     val: Sections
     test: Sections
     split: str
+    share: float | None = 0.5
+    teaching_share: float | None = 0.5
 
     def __post_init__(self) -> None:
         """Refuse a patient on two sides.
@@ -64,31 +69,37 @@ class Modalities:
 
     def sets(self) -> Mapping[str, Drawn]:
         """Return what batches are drawn from, under the names that `CMEDL` asks for."""
+        train, more = (_shared(x, self.share) for x in (self.train, self.more))
+        teaching = _shared(self.teaching, self.teaching_share)
         source: dict[str, Tensor] = {
-            "source": self.train.images[self.student],
-            "source_masks": self.train.masks,
+            "source": train.images[self.student],
+            "source_masks": train.masks,
         }
         if self.paired:
-            source["true"] = self.train.images[self.teacher]
-        target = {
-            "target": self.teaching.images[self.teacher],
-            "target_masks": self.teaching.masks,
+            source["true"] = train.images[self.teacher]
+        target = {"target": teaching.images[self.teacher], "target_masks": teaching.masks}
+        found = {
+            "source": Drawn(source, train.patients),
+            "target": Drawn(target, teaching.patients),
         }
-        more = {"more": self.more.images[self.student], "more_masks": self.more.masks}
-        return {
-            "source": Drawn(source, self.train.patients),
-            "target": Drawn(target, self.teaching.patients),
-            "more": Drawn(more, self.more.patients),
-        }
+        if len(more):
+            labels = {"more": more.images[self.student], "more_masks": more.masks}
+            found["more"] = Drawn(labels, more.patients)
+        return found
 
     @property
     def fingerprint(self) -> str:
         """Everything that a training depends on."""
         parts = [getattr(self, name).fingerprint for name in PARTS]
-        return "+".join([self.student, self.teacher, *parts])
+        shares = f"{self.share}/{self.teaching_share}"
+        return "+".join([self.student, self.teacher, shares, *parts])
 
 
 PARTS = ("train", "more", "teaching", "val", "test")
+
+
+def _shared(sections: Sections, share: float | None) -> Sections:
+    return sections if share is None or not len(sections) else sections.with_share(share)
 
 
 def divide(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from medkd_lib.course.experiments import logits, students, teachers
+from medkd_lib.course.experiments import cmedl_cells, logits, students, teachers
 from medkd_lib.course.experiments.outcome import Measured, Outcome
 
 
@@ -25,5 +25,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "logits": Experiment(logits.run_cell, logits.TEACHERS),
         "teachers": Experiment(teachers.run_cell, ()),
         "students": Experiment(students.run_cell, students.TEACHERS),
+        # One training serves all arms of a seed; the first to run fills the cache.
+        "cmedl": Experiment(cmedl_cells.run_cell, ("alone",)),
     }
 )

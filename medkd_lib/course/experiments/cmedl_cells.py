@@ -1,0 +1,136 @@
+"""Lesson 04: the cells of its recorded experiment, and the numbers of one arm."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from medkd_lib.course.experiments.cmedl_budget import LESSON, Architecture, Translation
+from medkd_lib.course.experiments.cmedl_sources import FOLDS, SARCOMA, material
+from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
+from medkd_lib.course.experiments.cmedl_translation import translation_report
+from medkd_lib.course.experiments.modalities import Modalities
+from medkd_lib.course.experiments.outcome import Measured
+from medkd_lib.data.sections import Sections
+from medkd_lib.evaluate.false_positives import by_case, false_positives
+from medkd_lib.methods.bedside import PSEUDO_ONLY
+from medkd_lib.methods.cmedl_parts import STUDENTS
+from medkd_lib.train import Trained
+
+# An arm that is no network: a guess without pixels.
+GEOMETRY = "geometry"
+# Of the surface Dice: a voxel of the chest sections. The paper's tolerance could not be read.
+TOLERANCE_MM = 5.0
+# A region of four pixels of a chest section on a section without tumour is a false positive.
+LEAST_MM2 = 100.0
+MEASURES = ("dice", "surface_dice", "hd95_mm")
+
+
+def run_cell(
+    datasets: Sequence[str], roots: Sequence[str], arm: str, seed: int,
+    options: Mapping[str, object], fabric: Fabric,
+) -> Measured:  # fmt: skip
+    """Run one cell: an arm of one training, or of one training per fold.
+
+    All arms of a seed share the training (and a fold has one of its own), which is cached: a
+    recording that was cut off goes on where it was.
+    """
+    folds = range(FOLDS) if datasets[0] == SARCOMA else range(1)
+    found = []
+    for fold in folds:
+        modalities = material(datasets, roots, seed, options, fold)
+        found.append(answered(study_of(modalities, seed, options, fabric), arm))
+    return joined(found)
+
+
+def study_of(
+    modalities: Modalities, seed: int, options: Mapping[str, object], fabric: Fabric
+) -> CmedlStudy:
+    """Return the study of a recorded cell, at the budget of the lesson's default profile."""
+    names = str(options["students"]).split("+")
+    plan = Plan(
+        students={name: STUDENTS[name] for name in names},
+        architecture=cast(Architecture, options["architecture"]),
+        translation=cast(Translation, options["translation"]),
+    )
+    return CmedlStudy(modalities, LESSON, plan, seed, fabric)
+
+
+def answered(study: CmedlStudy, arm: str) -> Measured:
+    """Return what an arm answers for the test patients, with its numbers."""
+    if arm == GEOMETRY:
+        guess = usual_place(study.modalities.train)
+        return measured(study, np.repeat(guess[None], len(study.modalities.test), axis=0), {})
+    trained = study.train()
+    masks = study.masks(trained, arm)
+    on_val = study.scores(study.masks(trained, arm, "val"), "val", tolerance_mm=TOLERANCE_MM)
+    extras = {"val_dice": float(np.nanmean(on_val.dice))}
+    if arm == PSEUDO_ONLY:
+        extras |= translation(study, trained, masks)
+    return measured(study, masks, extras)
+
+
+def measured(study: CmedlStudy, masks: NDArray[np.bool_], extras: Mapping[str, float]) -> Measured:
+    """Return the numbers of every test case from the masks of its sections."""
+    test = study.modalities.test
+    table = study.scores(masks, tolerance_mm=TOLERANCE_MM)
+    alarms = by_case(
+        false_positives(
+            masks, test.masks.numpy() > 0, test.ids, test.spacing_mm, least_mm2=LEAST_MM2
+        )
+    ).reindex(table.index)
+    cases = [name.rsplit("/", 1)[0] for name in test.ids]
+    first = [cases.index(case) for case in table.index]
+    return Measured(
+        cases=list(table.index),
+        patients=[test.patients[i] for i in first],
+        split=study.modalities.split,
+        values={name: table[name].tolist() for name in MEASURES}
+        | {"false_alarms": alarms.share.tolist()},
+        strata={name: values[first].tolist() for name, values in test.facts.items()},
+        extras=extras,
+    )
+
+
+def translation(study: CmedlStudy, trained: Trained, masks: NDArray[np.bool_]) -> dict[str, float]:
+    """Return what became of the translated test images; ``masks`` are the teacher's on them."""
+    m = study.modalities
+    found = study.scores(masks, tolerance_mm=TOLERANCE_MM)
+    return translation_report(
+        study.translated(trained), m.test, m.teaching, student=m.student, teacher=m.teacher,
+        teacher_dice=float(np.nanmean(found.dice)),
+    )  # fmt: skip
+
+
+def usual_place(sections: Sections) -> NDArray[np.bool_]:
+    """Return where half of the training sections with tumour show it, or more; ``(H, W)``.
+
+    A guess without pixels: if it is good, the frame gave the answer away. Should nothing be shown
+    by one half, it is the place that most of them show.
+    """
+    shows = (sections.masks > 0).flatten(1).any(dim=1)
+    share = (sections.masks[shows] > 0).float().mean(dim=0)
+    guess: NDArray[np.bool_] = (share >= min(0.5, float(share.max()))).numpy()
+    return guess
+
+
+def joined(parts: Sequence[Measured]) -> Measured:
+    """Return the folds of one run as one: every patient was tested once."""
+    if len(parts) == 1:
+        return parts[0]
+    values, strata = (
+        {n: [x for p in parts for x in getattr(p, kind)[n]] for n in getattr(parts[0], kind)}
+        for kind in ("values", "strata")
+    )
+    # Folds without one of the numbers (no tumour beside soft tissue) leave it to the others.
+    names = list(dict.fromkeys(name for p in parts for name in p.extras))
+    return Measured(
+        cases=[c for p in parts for c in p.cases],
+        patients=[x for p in parts for x in p.patients],
+        split="+".join(p.split[:6] for p in parts),
+        values=values,
+        strata=strata,
+        extras={n: float(np.mean([p.extras[n] for p in parts if n in p.extras])) for n in names},
+    )

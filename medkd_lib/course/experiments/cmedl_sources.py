@@ -1,0 +1,112 @@
+"""Lesson 04: whose sections a run trains on, for chests (phantoms) and sarcomas (real or twin)."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from medkd_lib.course.experiments.lung_sections import lung_sections, true_mr
+from medkd_lib.course.experiments.modalities import Modalities, divide, with_truth
+from medkd_lib.course.experiments.sts_sections import sts_sections
+from medkd_lib.data.index import Index, index
+from medkd_lib.data.manifest import load_manifest
+from medkd_lib.data.sections import Sections
+from medkd_lib.data.split import Split
+from medkd_lib.phantom.chest_settings import Difficulty
+
+# What a chest set shows; the first of two joined sets is the student's.
+CHESTS: Mapping[str, str] = {
+    "msd_task06_lung": "ct",
+    "nsclc_radiomics": "ct",
+    "cmedl_private_mr_cohort": "mr",
+}
+SARCOMA = "sts_petctmr"
+FOLDS = 5
+VALIDATE = 2
+
+
+def chests(
+    student: Index, teacher: Index, seed: int, *, difficulty: str = "", truth: bool = True
+) -> Modalities:
+    """Return the material of a run on chests: the student's set is divided, the teacher's teaches.
+
+    Args:
+        student: the student's set; its test patients are the same for all seeds.
+        teacher: the teacher's set, other patients.
+        seed: of the division.
+        difficulty: of the twins; without it, or without ``truth``, nobody knows the true images.
+        truth: look up what the student's patients look like in the teacher's modality.
+    """
+    mine, theirs = CHESTS[student.manifest.id], CHESTS[teacher.manifest.id]
+    known = difficulty if truth and mine == "ct" else ""
+    source = _of_chests(student.manifest.id, student.root, known)
+    split, parts = divide(source, student.manifest.id, seed)
+    return Modalities(
+        mine, theirs, parts["train"], parts["more"],
+        _of_chests(teacher.manifest.id, teacher.root, ""), parts["val"], parts["test"], split.hash,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _of_chests(dataset: str, root: Path, difficulty: str) -> Sections:
+    """Return all sections of a set; with a difficulty, their true counterparts beside them."""
+    found = index(load_manifest(dataset), root)
+    sections = lung_sections(found, CHESTS[dataset])
+    if not difficulty:
+        return sections
+    return with_truth(sections, "mr", true_mr(found, difficulty=cast(Difficulty, difficulty)))
+
+
+def sarcomas(found: Index, seed: int, fold: int, *, teacher: str = "mr") -> Modalities:
+    """Return the material of one fold on sarcomas: CT is the student's, pairing is dropped.
+
+    Of the patients that are not tested, one half shows the student its CT, the other half shows
+    the teacher its modality: nobody is in both. The other modality of the first half, and of the
+    test patients, is kept for the paired oracle and for measuring the translation.
+
+    Args:
+        found: the set, or its twin.
+        seed: of everything but the folds, which are the same for all seeds.
+        fold: whose patients are tested, 0 to `FOLDS` - 1.
+        teacher: ``mr`` or ``pet``.
+    """
+    moving = _of_sarcomas(found.root, moving=True, seed=seed)
+    still = _of_sarcomas(found.root, moving=False, seed=0)
+    folds = folds_of(still)
+    rest = [p for k, members in enumerate(folds) if k != fold for p in members]
+    order = np.random.default_rng([seed, fold]).permutation(len(rest))
+    names = [rest[i] for i in order]
+    val, train, teaching = names[:VALIDATE], names[VALIDATE::2], names[VALIDATE + 1 :: 2]
+    parts = {"train": train, "teaching": teaching, "val": val, "test": folds[fold]}
+    split = Split(SARCOMA, seed, {part: tuple(sorted(ids)) for part, ids in parts.items()})
+    return Modalities(
+        "ct", teacher, moving.of(train), moving.rows([]), moving.of(teaching), still.of(val),
+        still.of(folds[fold]), split.hash, share=None, teaching_share=None,
+    )  # fmt: skip
+
+
+def folds_of(sections: Sections) -> list[list[str]]:
+    """Return the patients of each fold, the same whatever the seed."""
+    names = sorted(set(sections.patients))
+    order = np.random.default_rng(0).permutation(len(names))
+    return [sorted(names[i] for i in order[fold::FOLDS]) for fold in range(FOLDS)]
+
+
+@lru_cache(maxsize=8)
+def _of_sarcomas(root: Path, *, moving: bool, seed: int) -> Sections:
+    return sts_sections(index(load_manifest(SARCOMA), root), moving=moving, seed=seed)
+
+
+def material(
+    datasets: Sequence[str], roots: Sequence[str], seed: int, options: Mapping[str, object],
+    fold: int = 0,
+) -> Modalities:  # fmt: skip
+    """Return the material of a recorded setting."""
+    found = [
+        index(load_manifest(name), Path(root)) for name, root in zip(datasets, roots, strict=True)
+    ]
+    if datasets[0] == SARCOMA:
+        return sarcomas(found[0], seed, fold, teacher=str(options["teacher"]))
+    return chests(found[0], found[1], seed, difficulty=str(options["difficulty"]))
