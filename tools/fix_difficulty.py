@@ -24,24 +24,30 @@ from medkd_lib.data.sections import Sections, joined
 from medkd_lib.data.unpaired import Drawn, UnpairedBatches
 from medkd_lib.evaluate.segment import measure_cases
 from medkd_lib.evaluate.stack import volumes
+from medkd_lib.methods.cmedl_parts import Weights
 from medkd_lib.models.segmentation import SegmentationNetwork
 from medkd_lib.phantom.twin import twin
 from medkd_lib.train import predict
 
 OUT = Path(__file__).parents[1] / "notebooks" / "results" / "04" / "difficulty.csv"
-PATIENTS, TEACHING, BATCH = 100, 28, 4
+PATIENTS, TEACHING = 100, 28
 
 
 def trained(sections: Sections, modality: str, seed: int) -> SegmentationNetwork:
     """Return a network of the lesson's size, trained on labels alone with the lesson's steps."""
     torch.manual_seed(seed)
     net = network("unet", LESSON)
-    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    loss = DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True,
+        lambda_ce=Weights().cross_entropy,
+    )  # fmt: skip
     adam = torch.optim.Adam(net.parameters(), LESSON.learning_rate)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, LESSON.steps)
     shown = sections.with_share(0.5)
     tensors = {"source": shown.images[modality], "source_masks": shown.masks}
-    batches = iter(UnpairedBatches({"source": Drawn(tensors, shown.patients)}, BATCH, seed))
+    batches = iter(
+        UnpairedBatches({"source": Drawn(tensors, shown.patients)}, LESSON.batch_size, seed)
+    )
     for _ in range(LESSON.steps):
         batch = section_views(next(batches), shift=LESSON.shift, flip=LESSON.flip)
         value = loss(net(batch["source"]), batch["source_masks"][:, None].float())

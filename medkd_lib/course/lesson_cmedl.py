@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,27 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medkd_lib.course.arm_titles import ARM_TITLES
 from medkd_lib.course.experiments.cmedl_cells import answered
 from medkd_lib.course.experiments.cmedl_sources import SARCOMA, chests, sarcomas
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy
 from medkd_lib.course.experiments.cmedl_translation import AIR, OUTLINED, RING_MM, patient_outline
+from medkd_lib.course.experiments.lung_sections import COARSE, FINE
 from medkd_lib.course.experiments.modalities import Modalities
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.lesson import Images, open_images
-from medkd_lib.course.lesson_classify import INTERVAL_KIND
 from medkd_lib.course.resolve import Config
-from medkd_lib.course.result import Headline, Metric
 from medkd_lib.data.sections import Sections
-from medkd_lib.evaluate.intervals import patient_bootstrap
-from medkd_lib.evaluate.stack import volumes
 from medkd_lib.evaluate.tumour_contrast import TumourContrast, tumour_contrast
-from medkd_lib.evaluate.wilcoxon import signed_rank
 from medkd_lib.models.tap import tap
+from medkd_lib.show.translation import RoundTrip
 from medkd_lib.train import Trained
 
 CT_SET, MR_SET = "msd_task06_lung", "cmedl_private_mr_cohort"
-UNITS: Mapping[str, str] = {"hd95_mm": "mm"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +59,7 @@ def open_material(config: Config) -> Material:
             f"{config.data_root}/{name}" if config.data_root else "",
             patients=patients,
             difficulty=config.difficulty,
+            size=config.size,
         )
         for name, patients in ((config.dataset, config.patients), (MR_SET, config.mr_patients))
     ]
@@ -74,6 +70,7 @@ def open_material(config: Config) -> Material:
         chests(
             student.index, teacher.index, config.seed,
             difficulty=config.difficulty if phantom else "",
+            frame=FINE if config.size == "full" else COARSE, size=config.size,
         ),
     )  # fmt: skip
 
@@ -107,6 +104,29 @@ def largest_sections(sections: Sections) -> list[int]:
         if areas[row] > areas[best.setdefault(patient, row)]:
             best[patient] = row
     return sorted((row for row in best.values() if areas[row]), key=lambda row: areas[row])
+
+
+def trip(
+    study: CmedlStudy, trained: Trained, part: Literal["test", "teaching"], rows: Sequence[int],
+    titles: Sequence[str],
+) -> RoundTrip:  # fmt: skip
+    """Return sections of a part, translated and brought back; with the truth where it is known.
+
+    Args:
+        study: of the patients.
+        trained: of `CmedlStudy.train`.
+        part: ``test`` starts in the student's modality, ``teaching`` in the teacher's.
+        rows: of the part.
+        titles: one per row.
+    """
+    m, sections = study.modalities, getattr(study.modalities, part).rows(rows)
+    start, end = (m.student, m.teacher) if part == "test" else (m.teacher, m.student)
+    there, back = study.there_and_back(trained, sections.images[start], start)
+    truth = sections.images.get(end)
+    return RoundTrip(
+        start.upper(), end.upper(), sections.images[start][:, 0], there[:, 0], back[:, 0],
+        sections.masks, titles, None if truth is None else truth[:, 0],
+    )  # fmt: skip
 
 
 def bars(
@@ -143,85 +163,6 @@ def bars(
 def answers(study: CmedlStudy, arms: Sequence[str]) -> dict[str, Measured]:
     """Return what each arm answers for the test patients; the training is cached."""
     return {arm: answered(study, arm) for arm in arms}
-
-
-def score_table(results: Mapping[str, Measured], rival: str = "alone") -> pd.DataFrame:
-    """Return one row per arm: every measure, and the Dice against a rival's patient by patient."""
-    rows = []
-    for arm, found in results.items():
-        row = {"arm": ARM_TITLES[arm]}
-        for name, values in found.values.items():
-            low, high = patient_bootstrap(*_there(values, found.patients))
-            row[name] = f"{np.nanmean(values):.3f} [{low:.3f}, {high:.3f}]"
-        row["missed"] = f"{int((np.asarray(found.values['dice']) == 0).sum())}"
-        if arm != rival and rival in results:
-            test = signed_rank(
-                np.asarray(found.values["dice"]), np.asarray(results[rival].values["dice"]),
-                found.patients,
-            )  # fmt: skip
-            row["median gain"] = f"{test.median:+.3f}"
-            row["effect"], row["Wilcoxon p"] = f"{test.effect:+.2f}", f"{test.p:.3g}"
-        rows.append(row)
-    return pd.DataFrame(rows).fillna("").rename(columns=COLUMNS)
-
-
-def case_table(found: Measured, masks: NDArray[np.bool_], sections: Sections) -> pd.DataFrame:
-    """Return an arm's numbers case by case with their outcome, for `scores_by_case`.
-
-    Args:
-        found: of `answers`.
-        masks: ``(N, H, W)``, the arm's answer to each section.
-        sections: whose sections; their masks are the truth.
-    """
-    given, truths = (volumes(m, sections.ids) for m in (masks, sections.masks.numpy() > 0))
-    outcomes = {
-        (True, True): "both", (True, False): "missed", (False, True): "false alarm",
-        (False, False): "neither",
-    }  # fmt: skip
-    table = pd.DataFrame(dict(found.values), index=pd.Index(found.cases, name="case"))
-    table["outcome"] = [outcomes[bool(truths[c].any()), bool(given[c].any())] for c in found.cases]
-    return table
-
-
-COLUMNS: Mapping[str, str] = {
-    "dice": "Dice", "surface_dice": "surface Dice", "hd95_mm": "HD95 (mm)",
-    "false_alarms": "false alarms",
-}  # fmt: skip
-
-
-def metrics_of(results: Mapping[str, Measured], images: Images, *, seed: int) -> list[Metric]:
-    """Return every measure of every arm with its interval, and the further numbers of each."""
-    found = []
-    for arm, measured in results.items():
-        metric = partial(
-            Metric, arm=arm, seed=seed, dataset=images.manifest.id, evidence=images.evidence,
-            split_hash=measured.split,
-        )  # fmt: skip
-        for name, values in measured.values.items():
-            there, who = _there(values, measured.patients)
-            found.append(
-                metric(
-                    name=name, value=float(there.mean()), unit=UNITS.get(name, ""), n=len(set(who)),
-                    interval=patient_bootstrap(there, who), interval_kind=INTERVAL_KIND,
-                )
-            )  # fmt: skip
-        found += [metric(name=name, value=value) for name, value in measured.extras.items()]
-    return found
-
-
-def headline_of(
-    results: Mapping[str, Measured], pair: tuple[str, str], images: Images, recorded: str
-) -> Headline:
-    """Compare two arms' Dice in one sentence, see `lesson_classify.headline_of`."""
-    arm, rival = (np.asarray(results[name].values["dice"]) for name in pair)
-    gain, who = _there(arm - rival, results[pair[0]].patients)
-    low, high = patient_bootstrap(gain, who)
-    text = (
-        f"{images.manifest.id} ({images.evidence}), Dice: {ARM_TITLES[pair[0]]} "
-        f"{np.nanmean(arm):.3f} against {ARM_TITLES[pair[1]]} {np.nanmean(rival):.3f}, difference "
-        f"{gain.mean():+.3f} [{low:+.3f}, {high:+.3f}] over test patients, one training; {recorded}"
-    )
-    return Headline(text=text, metric="dice")
 
 
 def translation_table(report: Mapping[str, float]) -> pd.DataFrame:
@@ -268,12 +209,3 @@ def shows_tumour(sections: Sections) -> NDArray[np.bool_]:
     """Return which sections show a tumour, ``(N,)``."""
     found: NDArray[np.bool_] = (sections.masks > 0).flatten(1).any(dim=1).numpy()
     return found
-
-
-def _there(
-    values: Sequence[float] | NDArray[np.float64], patients: Sequence[str]
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Return values and their patients without those that are not defined."""
-    numbers = np.asarray(values, float)
-    there = np.isfinite(numbers)
-    return numbers[there], [p for p, ok in zip(patients, there, strict=True) if ok]

@@ -3,11 +3,11 @@ r"""CMEDL: a teacher of one modality trains a student of another one, without pa
 Source is the student's modality (CT), target the teacher's (MR). $G$ translates a source image,
 so the teacher can look at the student's own patient, and its features lie where the student's do:
 
-$$\mathcal L_T = \mathcal L_{seg}(T(x_m), y_m) + \mathcal L_{seg}(T(G(x_c)), y_c)$$
+$$\mathcal L_T = \mathcal L_{seg}(T(x_m), y_m) + w\,\mathcal L_{seg}(T(G(x_c)), y_c)$$
 $$\mathcal L_S = \lambda_{seg}\,\mathcal L_{seg}(S(x_c), y_c)
-+ \lambda_{hint} \sum_l d\bigl(\phi^S_l(x_c), \phi^T_l(G(x_c))\bigr)$$
++ w\,\lambda_{hint} \sum_l d\bigl(\phi^S_l(x_c), \phi^T_l(G(x_c))\bigr)$$
 
-All networks train at once. The student alone is kept.
+with w rising from 0 to 1. All networks train at once. The student alone is kept.
 
 Source: Jiang et al. 2022 (IEEE TMI 41:1057, arXiv 2107.07985) and Jiang et al. 2019 (MICCAI): who
 sees what, from the abstracts. Weights, layers, distances, what gradients reach, and the order below
@@ -96,8 +96,9 @@ class CMEDL(Method):
             self.optimizers[name], self.schedules[name] = adam, cosine
         # Dice over the batch: a section without tumour alone would have no Dice to speak of.
         self.segmentation = DiceCELoss(
-            include_background=False, to_onehot_y=True, softmax=True, batch=True
-        )
+            include_background=False, to_onehot_y=True, softmax=True, batch=True,
+            lambda_ce=weights.cross_entropy,
+        )  # fmt: skip
 
     def setup(self, fabric: Fabric) -> None:
         """Move everything to the fabric's device; the translator gets its wrapped networks."""
@@ -140,7 +141,7 @@ class CMEDL(Method):
         return {name: value.detach() for name, value in losses.items()}
 
     def ramp(self) -> float:
-        """Return the share of the hints' weight at the present step, from 0 to 1."""
+        """Return how much translated images count at the present step, from 0 to 1."""
         # The schedule counts the steps, and is saved with the rest.
         done, rise = self.schedules["teacher"].last_epoch, self.hints.warm_up * self.steps
         return min(1.0, done / rise) if rise > 0 else 1.0
@@ -167,8 +168,9 @@ class CMEDL(Method):
         with tap(bare(self.networks["teacher"]), places) as seen:
             logits = self.networks["teacher"](torch.cat(parts))
         m = len(target)
-        # L_T = L_seg(T(x_m), y_m) + L_seg(T(G(x_c)), y_c); true images carry no label in it
-        loss = self._loss(logits[:m], batch["target_masks"]) + self._loss(
+        # L_T = L_seg(T(x_m), y_m) + w L_seg(T(G(x_c)), y_c); true images carry no label in it. The
+        # second rises with the hints: on the fog of the first steps the best answer is none.
+        loss = self._loss(logits[:m], batch["target_masks"]) + self.ramp() * self._loss(
             logits[m : m + n], batch["source_masks"]
         )
         told: dict[HintsFrom, Maps] = {"pseudo": {k: x[m : m + n] for k, x in seen.items()}}

@@ -17,6 +17,8 @@ class Weights:
         adversarial, cycle, identity, contextual: of the translator; for what the last one compares
             see `Translator`.
         segmentation: of Dice and cross-entropy, teacher and students.
+        cross_entropy: of the cross-entropy beside the Dice. Where a tumour fills a hundredth of
+            the pixels, 1 let one of three baselines end in answering nothing anywhere.
         segmentation_to_generator: weight of the teacher's segmentation loss on pseudo images in
             the *generator's* step; 0 keeps it out. It punishes a translation in which the teacher
             no longer finds the tumour.
@@ -27,6 +29,7 @@ class Weights:
     identity: float = 0.0
     contextual: float = 0.0
     segmentation: float = 1.0
+    cross_entropy: float = 0.2
     segmentation_to_generator: float = 0.0
 
 
@@ -43,13 +46,14 @@ class Hints:
         distance: see `medkd_lib.distill.feature_distance`.
         normalise: bring every channel of both maps to mean 0 and variance 1 first, so that the
             scale of random features does not decide.
-        warm_up: share of the steps in which the weight rises from 0: a teacher that has learned
-            nothing yet has nothing to say.
+        warm_up: share of the steps in which the weight rises from 0, and with it that of the
+            teacher's loss on translated images: a teacher that has learned nothing yet has nothing
+            to say, a translator nothing to show.
         detach: no gradient of the hints reaches the teacher. Without it both can agree on
             nothing: features that shrink to zero.
     """
 
-    weight: float = 1.0
+    weight: float = 0.1
     layers: tuple[str, ...] = ("hint_half", "hint_full")
     distance: Distance = "l2"
     normalise: bool = True

@@ -101,3 +101,7 @@ class CycleTranslator(Translator):
     def carrier(self) -> nn.Module:
         """Return the generator of the target's modality."""
         return bare(self.networks["to_target"])
+
+    def returner(self) -> nn.Module:
+        """Return the generator of the source's modality."""
+        return bare(self.networks["to_source"])

@@ -117,16 +117,23 @@ class LatentTranslator(Translator):
 
     def carrier(self) -> nn.Module:
         """Return the shared network, bound to the direction source → target."""
-        return Direction(cast(SharedLatentTranslator, bare(self.networks["shared"])))
+        return self._bound(SOURCE, TARGET)
+
+    def returner(self) -> nn.Module:
+        """Return the shared network, bound to the direction target → source."""
+        return self._bound(TARGET, SOURCE)
+
+    def _bound(self, a: str, b: str) -> nn.Module:
+        return Direction(cast(SharedLatentTranslator, bare(self.networks["shared"])), a, b)
 
 
 class Direction(nn.Module):
-    """A shared-latent translator that goes from source to target, through the mean code."""
+    """A shared-latent translator that goes one way, through the mean code."""
 
-    def __init__(self, shared: SharedLatentTranslator) -> None:
+    def __init__(self, shared: SharedLatentTranslator, a: str, b: str) -> None:
         super().__init__()
-        self.shared = shared
+        self.shared, self.a, self.b = shared, a, b
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the images in the target's modality."""
-        return self.shared.translate(images, SOURCE, TARGET)
+        """Return images of modality a in modality b."""
+        return self.shared.translate(images, self.a, self.b)

@@ -68,6 +68,10 @@ class Translator(ABC):
     def carrier(self) -> nn.Module:
         """Return a network that translates source into target, sharing this one's weights."""
 
+    @abstractmethod
+    def returner(self) -> nn.Module:
+        """Return a network that translates target into source, likewise."""
+
     @torch.no_grad()
     def translate(self, source: Tensor) -> Tensor:
         """Return source images in the target's modality, without gradient and without dropout."""

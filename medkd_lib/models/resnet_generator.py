@@ -22,9 +22,13 @@ class ResnetGenerator(nn.Module):
     $$\hat m = \tanh(C_7(U_2(U_1(R_B\cdots R_1(D_2(D_1(S(x))))))))$$
 
     with stem $S$ of $w$ channels, $D$ to $2w$ and $4w$, residual blocks $R$ at $4w$, $U$ back to
-    $2w$ and $w$. There is no skip connection: what passes the middle passes at a quarter of the
-    side in $4w$ channels. Dropout in the blocks is on in training only; a translation for another
-    network to learn from is not the same twice unless the generator is in eval mode.
+    $2w$ and $w$. As published there is no skip connection: what passes the middle passes at a
+    quarter of the side in $4w$ channels. With ``skips`` the maps before each halving are added
+    after the doubling, $U_1(r)+D_1(s)$ and $U_2(u)+s$: edges stay where they are from the first
+    step on, which a laptop's few hundred steps do not teach otherwise (measured on chests of 5 mm:
+    600 steps give organs with it and fog without). Dropout in the blocks is on in training only;
+    a translation for another network to learn from is not the same twice unless the generator is
+    in eval mode.
 
     Args:
         in_channels: of the images.
@@ -33,6 +37,7 @@ class ResnetGenerator(nn.Module):
         blocks: $B$; 9 is the published number for images of 256 pixels, 2 a laptop's.
         up: ``transposed`` as published, ``resize`` without its checkerboard (see `UpBlock`).
         dropout: between the two convolutions of a block.
+        skips: see above; no weight more or less.
 
     Shapes:
         input ``(N, in_channels, H, W)`` scaled to [-1, 1], sides of any length from 5; output
@@ -57,11 +62,12 @@ class ResnetGenerator(nn.Module):
         blocks: int = 9,
         up: Up = "transposed",
         dropout: float = 0.5,
+        skips: bool = False,
     ) -> None:
         super().__init__()
         if blocks < 1:
             raise ValueError(f"blocks: expected one or more, found {blocks}")
-        self.in_channels = in_channels
+        self.in_channels, self.skips = in_channels, skips
         self.stem = stem(in_channels, width)
         self.down = nn.ModuleList([down_block(width, 2 * width), down_block(2 * width, 4 * width)])
         self.residual = nn.Sequential(*(ResidualBlock(4 * width, dropout) for _ in range(blocks)))
@@ -73,13 +79,15 @@ class ResnetGenerator(nn.Module):
         """Return the translated images."""
         self._check(images)
         x = self.stem(images)
-        sizes: list[tuple[int, int]] = []
+        before: list[Tensor] = []
         for down in self.down:
-            sizes.append((x.shape[-2], x.shape[-1]))
+            before.append(x)
             x = down(x)
         x = self.residual(x)
         for up in self.up:
-            x = up(x, sizes.pop())
+            fine = before.pop()
+            x = up(x, (fine.shape[-2], fine.shape[-1]))
+            x = x + fine if self.skips else x
         return self.head(x)
 
     def _check(self, images: Tensor) -> None:

@@ -105,11 +105,11 @@ def test_true_hints_need_a_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("kind", ["unet", "densefcn", "mrrn"])
 def test_networks_fit_the_lessons_sections(kind: str) -> None:
-    from medkd_lib.course.experiments.lung_sections import SHAPE
+    from medkd_lib.course.experiments.lung_sections import COARSE
     from medkd_lib.course.experiments.sts_sections import PIXEL_MM, WINDOW_MM
 
     side = round(WINDOW_MM / PIXEL_MM)
-    for shape in (SHAPE[::-1], (side, side)):
+    for shape in (COARSE.shape[::-1], (side, side)):
         images = torch.zeros(2, 1, *shape)
         assert network(kind, LESSON)(images).shape == (2, 2, *shape)  # type: ignore[arg-type]
 
@@ -129,3 +129,26 @@ def test_the_published_sizes_can_be_built() -> None:
 def test_true_sections_must_correspond() -> None:
     with pytest.raises(ValueError, match="true sections"):
         with_truth(sections("c", 3, "ct"), "mr", [torch.zeros(4, 16, 24)])
+
+
+def test_a_translation_comes_back_in_either_direction(study: CmedlStudy) -> None:
+    trained, m = study.train(), study.modalities
+    for images, modality in ((m.test.images["ct"], "ct"), (m.teaching.images["mr"], "mr")):
+        there, back = study.there_and_back(trained, images, modality)
+        assert there.shape == back.shape == images.shape
+        assert not torch.allclose(there, back)
+    assert torch.equal(
+        study.translated(trained), study.there_and_back(trained, m.test.images["ct"], "ct")[0]
+    )
+
+
+def test_a_shared_latent_space_comes_back_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDKD_HOME", str(tmp_path))
+    plan = Plan({"cmedl": STUDENTS["cmedl"]}, translation="latent")
+    study = CmedlStudy(modalities(), TINY, plan, 0, Fabric(accelerator="cpu", devices=1))
+    study.train()
+    kept = study.train()  # read from the cache
+    there, back = study.there_and_back(kept, study.modalities.test.images["ct"], "ct")
+    assert kept.from_cache and there.shape == back.shape

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from medkd_lib.course.experiments.lung_sections import (
-    PIXEL_MM,
-    SHAPE,
-    SLICE_MM,
+    COARSE,
     framed,
     lung_sections,
     recipe,
@@ -54,13 +52,13 @@ def mr(mr_twin: Index) -> Sections:
 
 
 def test_sections_have_one_size_one_spacing_and_one_scale(ct: Sections, mr: Sections) -> None:
-    width, height = SHAPE
+    width, height = COARSE.shape
     for modality, sections in (("ct", ct), ("mr", mr)):
         image = sections.images[modality]
         assert image.shape == (len(sections), 1, height, width) and image.dtype == torch.float32
         assert sections.masks.shape == (len(sections), height, width)
         assert image.min() >= -1 and image.max() <= 1 and image.std() > 0.3
-        assert sections.spacing_mm == (PIXEL_MM, PIXEL_MM, SLICE_MM)
+        assert sections.spacing_mm == COARSE.spacing_mm
         assert set(sections.masks.unique().tolist()) == {0, 1}
 
 
@@ -91,20 +89,22 @@ def test_the_frame_cuts_nothing_off_a_tumour(ct_twin: Index, mr_twin: Index) -> 
             assert int(stacked[prepared.case.id].sum()) == voxels > 0
             # and it is the tumour that the phantom's table tells of
             told = facts[f"{prepared.case.id}/k000"]
-            assert voxels * PIXEL_MM**2 * SLICE_MM / 1000 == pytest.approx(told, rel=0.15)
+            assert voxels * COARSE.pixel_mm**2 * COARSE.slice_mm / 1000 == pytest.approx(
+                told, rel=0.15
+            )
 
 
 def test_regions_of_dicom_files_make_sections_as_masks_do(tmp_path: Path) -> None:
     """``nsclc_radiomics`` tells its tumour by name, in DICOM files; it is a mask all the same."""
     found = index(load_manifest("nsclc_radiomics"), write_nsclc(tmp_path / "nsclc", patients=2))
     sections = lung_sections(found, "ct")
-    width, height = SHAPE
+    width, height = COARSE.shape
     assert sections.images["ct"].shape == (len(sections), 1, height, width)
     assert sorted(set(sections.patients)) == ["LUNG1-001", "LUNG1-002"]
     stacked = volumes(sections.masks, sections.ids)
     told = dict(zip(sections.ids, sections.facts["volume_ml"], strict=True))
     for case in found.cases:
-        volume_ml = stacked[case.id].sum() * PIXEL_MM**2 * SLICE_MM / 1000
+        volume_ml = stacked[case.id].sum() * COARSE.pixel_mm**2 * COARSE.slice_mm / 1000
         assert volume_ml == pytest.approx(told[f"{case.id}/k000"], rel=0.15)
     # and it lies where the phantom put it in the MR that nobody took
     truth = true_mr(found, difficulty="subtle")
@@ -122,7 +122,7 @@ def test_the_frame_keeps_the_middle_and_stands_upright() -> None:
     volume[50, 3, 1] = 2  # in front, beyond nothing: 60 rows become 56
     volume[12, 30, 1] = 3  # on the patient's right
     out = framed(volume, -1.0)
-    assert out.shape == (2, SHAPE[1], SHAPE[0])
+    assert out.shape == (2, *COARSE.shape[::-1])
     assert (out[0] == 1).nonzero().tolist() == [[28, 40]]
     assert (out[1] == 2).nonzero().tolist() == [[1, 40]]  # at the top
     assert (out[1] == 3).nonzero().tolist() == [[28, 2]]  # at the picture's left

@@ -105,3 +105,20 @@ def test_a_narrow_one_learns_to_invert() -> None:
         adam.step()
     # Five seeds: 0.18 to 0.37.
     assert loss.item() < 0.6 * before
+
+
+@BOTH
+def test_skips_add_the_maps_before_the_halvings_and_no_weight(up: Up) -> None:
+    torch.manual_seed(0)
+    plain, skipping = (
+        ResnetGenerator(width=4, blocks=1, up=up, dropout=0.0, skips=s) for s in (False, True)
+    )
+    skipping.load_state_dict(plain.state_dict())
+    x = images(2, 1, 18, 22)
+    with tap(plain, {"down": "down.0", "up": "up.0"}) as seen, torch.no_grad():
+        assert not torch.allclose(plain(x), skipping(x))
+    # the second doubling starts from the first one's map plus what had the same size before
+    with torch.no_grad():
+        fine = skipping.stem(x)
+        joined = skipping.up[1](seen["up"] + seen["down"], (18, 22)) + fine
+        torch.testing.assert_close(skipping(x), skipping.head(joined))

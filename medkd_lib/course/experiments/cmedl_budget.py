@@ -39,6 +39,7 @@ class Budget:
         generator: width and residual blocks.
         judge: width and halvings of the discriminators.
         up: the generator's way up, see `ResnetGenerator`.
+        skips: whether the generator has skip connections, see `ResnetGenerator`.
         dropout: of the generator.
         learning_rate: of teacher and students.
         gan_rate: of generators and discriminators.
@@ -56,6 +57,7 @@ class Budget:
     generator: tuple[int, int] = (8, 2)
     judge: tuple[int, int] = (16, 2)
     up: Literal["transposed", "resize"] = "resize"
+    skips: bool = True
     dropout: float = 0.0
     learning_rate: float = 3e-3
     gan_rate: float = 1e-3
@@ -70,8 +72,8 @@ SMOKE = replace(LESSON, steps=8)
 # The published layouts at 256² pixels; rates are those of the public code of the same group.
 PAPER = Budget(
     steps=40000, unet=(64, 128, 256, 512, 512), densefcn=(48, 12, 4, 5), mrrn=(32, 4),
-    generator=(64, 9), judge=(64, 3), up="transposed", dropout=0.5, learning_rate=2e-4,
-    gan_rate=2e-4, shift=16, norm="batch",
+    generator=(64, 9), judge=(64, 3), up="transposed", skips=False, dropout=0.5,
+    learning_rate=2e-4, gan_rate=2e-4, shift=16, norm="batch",
 )  # fmt: skip
 BUDGETS: Mapping[str, Budget] = MappingProxyType({"smoke": SMOKE, "lesson": LESSON, "paper": PAPER})
 
@@ -96,7 +98,13 @@ def translator(kind: Translation, budget: Budget, weights: Weights, seed: int) -
     judges = (patch_discriminator(*budget.judge), patch_discriminator(*budget.judge))
     if kind == "cyclegan":
         there, back = (
-            ResnetGenerator(width=width, blocks=blocks, up=budget.up, dropout=budget.dropout)
+            ResnetGenerator(
+                width=width,
+                blocks=blocks,
+                up=budget.up,
+                dropout=budget.dropout,
+                skips=budget.skips,
+            )
             for _ in range(2)
         )
         return CycleTranslator(

@@ -7,14 +7,14 @@ from typing import cast
 
 import numpy as np
 
-from medkd_lib.course.experiments.lung_sections import lung_sections, true_mr
+from medkd_lib.course.experiments.lung_sections import COARSE, Frame, lung_sections, true_mr
 from medkd_lib.course.experiments.modalities import Modalities, divide, with_truth
 from medkd_lib.course.experiments.sts_sections import sts_sections
 from medkd_lib.data.index import Index, index
 from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.sections import Sections
 from medkd_lib.data.split import Split
-from medkd_lib.phantom.chest_settings import Difficulty
+from medkd_lib.phantom.chest_settings import Difficulty, Size
 
 # What a chest set shows; the first of two joined sets is the student's.
 CHESTS: Mapping[str, str] = {
@@ -28,8 +28,9 @@ VALIDATE = 2
 
 
 def chests(
-    student: Index, teacher: Index, seed: int, *, difficulty: str = "", truth: bool = True
-) -> Modalities:
+    student: Index, teacher: Index, seed: int, *, difficulty: str = "", truth: bool = True,
+    frame: Frame = COARSE, size: str = "small",
+) -> Modalities:  # fmt: skip
     """Return the material of a run on chests: the student's set is divided, the teacher's teaches.
 
     Args:
@@ -38,25 +39,29 @@ def chests(
         seed: of the division.
         difficulty: of the twins; without it, or without ``truth``, nobody knows the true images.
         truth: look up what the student's patients look like in the teacher's modality.
+        frame: of the sections.
+        size: of the twins' voxels.
     """
     mine, theirs = CHESTS[student.manifest.id], CHESTS[teacher.manifest.id]
     known = difficulty if truth and mine == "ct" else ""
-    source = _of_chests(student.manifest.id, student.root, known)
+    source = _of_chests(student.manifest.id, student.root, known, frame, size)
     split, parts = divide(source, student.manifest.id, seed)
     return Modalities(
         mine, theirs, parts["train"], parts["more"],
-        _of_chests(teacher.manifest.id, teacher.root, ""), parts["val"], parts["test"], split.hash,
+        _of_chests(teacher.manifest.id, teacher.root, "", frame, size), parts["val"], parts["test"],
+        split.hash,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=4)
-def _of_chests(dataset: str, root: Path, difficulty: str) -> Sections:
+def _of_chests(dataset: str, root: Path, difficulty: str, frame: Frame, size: str) -> Sections:
     """Return all sections of a set; with a difficulty, their true counterparts beside them."""
     found = index(load_manifest(dataset), root)
-    sections = lung_sections(found, CHESTS[dataset])
+    sections = lung_sections(found, CHESTS[dataset], frame)
     if not difficulty:
         return sections
-    return with_truth(sections, "mr", true_mr(found, difficulty=cast(Difficulty, difficulty)))
+    known = true_mr(found, frame, difficulty=cast(Difficulty, difficulty), size=cast(Size, size))
+    return with_truth(sections, "mr", known)
 
 
 def sarcomas(found: Index, seed: int, fold: int, *, teacher: str = "mr") -> Modalities:

@@ -1,6 +1,7 @@
 """Lesson 04: one run of CMEDL with all its students, and what each of them answers."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import cast
 
@@ -137,6 +138,22 @@ class CmedlStudy:
         carrier = cast(nn.ModuleDict, trained.network)["carrier"]
         return predict(carrier, sections.images[self.modalities.student])
 
+    def there_and_back(
+        self, trained: Trained, images: Tensor, modality: str
+    ) -> tuple[Tensor, Tensor]:
+        """Return images in the other modality, and what becomes of those on the way back.
+
+        Args:
+            trained: of `train`.
+            images: ``(N, 1, H, W)``.
+            modality: what they show, the student's or the teacher's.
+        """
+        parts = cast(nn.ModuleDict, trained.network)
+        ways = [parts["carrier"], parts["returner"]]
+        first, second = ways if modality == self.modalities.student else ways[::-1]
+        there = predict(first, images)
+        return there, predict(second, there)
+
     def scores(
         self, masks: NDArray[np.bool_], part: str = "test", *, tolerance_mm: float
     ) -> pd.DataFrame:
@@ -152,7 +169,12 @@ class CmedlStudy:
 def kept(trained: Method) -> nn.Module:
     """Return every network that an arm or a figure needs, each once."""
     cmedl = cast(CMEDL, trained)
-    parts = {"carrier": cmedl.translator.carrier(), "teacher": bare(cmedl.networks["teacher"])}
+    parts = {
+        "carrier": cmedl.translator.carrier(),
+        # Some translators share a network between both ways; a file holds no tensor twice.
+        "returner": deepcopy(cmedl.translator.returner()),
+        "teacher": bare(cmedl.networks["teacher"]),
+    }
     parts |= {
         name: bare(network)
         for name, network in cmedl.networks.items()

@@ -1,6 +1,7 @@
 """Sections of the chest sets, CT of one cohort and T2w MR of another, and what a phantom adds."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import cast
 
 import numpy as np
@@ -16,48 +17,75 @@ from medkd_lib.data.volume import Volume
 from medkd_lib.data.volumes import Prepared, Volumes
 from medkd_lib.fingerprint import code_hash
 from medkd_lib.phantom.chest_cohort import Cohort, pair_of
-from medkd_lib.phantom.chest_settings import Difficulty
+from medkd_lib.phantom.chest_scan import ChestPair
+from medkd_lib.phantom.chest_settings import Difficulty, Size
 
-PIXEL_MM, SLICE_MM = 5.0, 5.0
-SHAPE = (80, 56)
+
+@dataclass(frozen=True)
+class Frame:
+    """What every section is brought to.
+
+    Attributes:
+        pixel_mm: side of a pixel.
+        slice_mm: from section to section.
+        shape: width and height in pixels; what a chest does not fill is air.
+    """
+
+    pixel_mm: float = 5.0
+    slice_mm: float = 5.0
+    shape: tuple[int, int] = (80, 56)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Along rows, columns and from section to section."""
+        return self.pixel_mm, self.pixel_mm, self.slice_mm
+
+
+COARSE = Frame()
+# 256 pixels a side are the sibling method's public default; what they measured is unknown.
+FINE = Frame(1.6, 3.0, (256, 256))
 # CT: a mediastinal window, in which a tumour beside the heart differs at all.
 WINDOWS: Mapping[str, object] = {"ct": (-160.0, 240.0), "mr": "unit"}
 FACTS: Mapping[str, str] = {"volume_ml": "mask_ml", "mediastinum_mm": "to_mediastinum_mm"}
 
 
-def recipe(modality: str) -> Recipe:
+def recipe(modality: str, frame: Frame = COARSE) -> Recipe:
     """Return how a chest of one modality is prepared, its label among it."""
     return Recipe(
-        (modality,), "seg", spacing_mm=(PIXEL_MM, PIXEL_MM, SLICE_MM),
+        (modality,), "seg", spacing_mm=frame.spacing_mm,
         intensity=(WINDOWS[modality],),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def lung_sections(found: Index, modality: str, *, slices: int = 0) -> Sections:
+def lung_sections(
+    found: Index, modality: str, frame: Frame = COARSE, *, slices: int = 0
+) -> Sections:
     """Return the sections of all cases, in the order of the index.
 
     Args:
         found: a set of CT or MR volumes with tumour masks, real or a twin.
         modality: ``ct`` or ``mr``.
+        frame: of the sections.
         slices: at most so many of a case, evenly spread; 0: all.
     """
-    volumes = Volumes(found.manifest, found.cases, recipe(modality))
+    volumes = Volumes(found.manifest, found.cases, recipe(modality, frame))
     facts = _facts(found)
     parts = []
     for number, case in enumerate(volumes.cases):
         prepared = volumes[number]
         parts.append(
             as_sections(
-                prepared, modality, facts.get(case.id, {}), volumes.key(case), slices=slices
+                prepared, modality, facts.get(case.id, {}), volumes.key(case), frame, slices=slices
             )
         )
     return joined(parts)
 
 
 def as_sections(
-    prepared: Prepared, modality: str, facts: Mapping[str, float], key: str, *, slices: int = 0
-) -> Sections:
-    """Return one prepared case as sections, each in the middle of a frame of `SHAPE`."""
+    prepared: Prepared, modality: str, facts: Mapping[str, float], key: str,
+    frame: Frame = COARSE, *, slices: int = 0,
+) -> Sections:  # fmt: skip
+    """Return one prepared case as sections, each in the middle of a frame."""
     if prepared.mask is None:
         raise ValueError(f"case {prepared.case.id}: sections need a mask; name one in the recipe")
     depth = prepared.image.shape[3]
@@ -67,24 +95,24 @@ def as_sections(
         else np.unique(np.linspace(0, depth - 1, min(slices, depth)).round().astype(int))
     )
     # [0, 1] of the recipe → [-1, 1]; what the frame adds is air
-    image = framed(2 * prepared.image[0].float() - 1, -1.0)[:, None]
-    mask = framed((prepared.mask > 0).to(torch.uint8), 0)
+    image = framed(2 * prepared.image[0].float() - 1, -1.0, frame.shape)[:, None]
+    mask = framed((prepared.mask > 0).to(torch.uint8), 0, frame.shape)
     names = [f"{prepared.case.id}/k{k:03d}" for k in wanted]
     return Sections(
         {modality: image[wanted]},
         mask[wanted],
         (prepared.case.patient,) * len(wanted),
         tuple(names),
-        (PIXEL_MM, PIXEL_MM, SLICE_MM),
+        frame.spacing_mm,
         {name: np.full(len(wanted), facts.get(name, np.nan)) for name in FACTS},
-        key_of(case=prepared.case.id, key=key, slices=wanted.tolist(), shape=SHAPE),
+        key_of(case=prepared.case.id, key=key, slices=wanted.tolist(), shape=frame.shape),
     )
 
 
-def framed(volume: Tensor, fill: float) -> Tensor:
-    """Return ``(I, J, K)`` in LPS as upright sections ``(K, H, W)`` in the middle of `SHAPE`."""
+def framed(volume: Tensor, fill: float, shape: tuple[int, int] = COARSE.shape) -> Tensor:
+    """Return ``(I, J, K)`` in LPS as upright sections ``(K, H, W)`` in the middle of a frame."""
     upright = volume.permute(2, 1, 0)
-    width, height = SHAPE
+    width, height = shape
     out = torch.full((len(upright), height, width), fill, dtype=volume.dtype)
     rows, columns = (_shared(a, b) for a, b in zip(out.shape[1:], upright.shape[1:], strict=True))
     out[:, rows[0], columns[0]] = upright[:, rows[1], columns[1]]
@@ -98,14 +126,19 @@ def _shared(new: int, old: int) -> tuple[slice, slice]:
     return slice(a, a + n), slice(b, b + n)
 
 
-def true_mr(found: Index, *, difficulty: Difficulty, seed: int = 0) -> list[Tensor]:
+def true_mr(
+    found: Index, frame: Frame = COARSE, *, difficulty: Difficulty, size: Size = "small",
+    seed: int = 0,
+) -> list[Tensor]:  # fmt: skip
     """Return, per case of a CT twin, the MR that this very patient would have had, ``(K, H, W)``.
 
     Only a phantom knows it. The grid is the CT's, so sections correspond one to one.
 
     Args:
         found: the twin; its cases in the order of their patients.
+        frame: of its sections.
         difficulty: of the twin.
+        size: of its voxels.
         seed: of the twin.
 
     Raises:
@@ -122,22 +155,23 @@ def true_mr(found: Index, *, difficulty: Difficulty, seed: int = 0) -> list[Tens
     out = []
     for index in range(len(found.cases)):
         key = key_of(
-            cohort=cohort, index=index, seed=seed, difficulty=difficulty, shape=SHAPE,
+            cohort=cohort, index=index, seed=seed, difficulty=difficulty, frame=asdict(frame),
+            size=size,
             code=code_hash(("phantom", "data", "course/experiments/lung_sections.py")),
         )  # fmt: skip
         entry = kept.get(key)
         if entry is None:
-            scanned = _scan(cast(Cohort, cohort), index, seed, difficulty)
+            pair = pair_of(cast(Cohort, cohort), index, seed=seed, difficulty=difficulty, size=size)
+            scanned = _prepared(pair, frame)
             entry = kept.put(key, {"mr": scanned})
         out.append(entry.tensors["mr"])
     return out
 
 
-def _scan(cohort: Cohort, index: int, seed: int, difficulty: Difficulty) -> Tensor:
-    pair = pair_of(cohort, index, seed=seed, difficulty=difficulty)
+def _prepared(pair: ChestPair, frame: Frame) -> Tensor:
     volumes = {"mr": Volume(pair.t2w, pair.affine), "seg": Volume(pair.label, pair.affine, "label")}
-    made = recipe("mr").apply(volumes)
-    return framed(2 * made["image"][0].float() - 1, -1.0)
+    made = recipe("mr", frame).apply(volumes)
+    return framed(2 * made["image"][0].float() - 1, -1.0, frame.shape)
 
 
 def _facts(found: Index) -> dict[str, dict[str, float]]:
