@@ -1117,13 +1117,14 @@ for family, question in families.items():
 # - **One idea pointed upwards, once**: relations between images on the subtle phantom. The interval leaves out
 #   zero, the p-value after correction does not pass, and neither the clear phantom nor the real films repeat it.
 #   Eight terms in four settings are 32 chances to be lucky.
-# - **Weights decide more than methods.** On the phantoms with an effect, three or four terms are worse with the
+# - **Weights decide more than methods.** On the phantoms with an effect, three of four terms are worse with the
 #   usual weight of their own papers than with the chosen one, attention transfer by two tenths: there it outvotes
 #   the labels. For DKD, hints and attention transfer the best of five factors was the smallest, a thousandth: the
 #   validation patients asked them to be quiet. A row without its weight says little about an idea.
 # - **PCA and GL**, one or both, leave the student where it was, and so they do with a *shuffled* or an *untrained*
 #   teacher, in every setting. With the weights that the validation patients chose, a thousandth and a hundredth,
-#   the projectors do the matching and the student is left in peace.
+#   the projectors do the matching and the student is left in peace. It is not the whisper that keeps them from
+#   helping: with the usual weights, a thousand and a hundred times as loud, they end where they end here.
 # - **As published** (all four parts, with our weights) is *worse* than the student alone on real films. On noisy
 #   images, where the paper reports a gain, strong views and discriminator are *worse* than PCA and GL without them
 #   on both phantoms with an effect.
