@@ -3,7 +3,7 @@ r"""CMEDL: a teacher of one modality trains a student of another one, without pa
 Source is the student's modality (CT), target the teacher's (MR). $G$ translates a source image,
 so the teacher can look at the student's own patient, and its features lie where the student's do:
 
-$$\mathcal L_T = \mathcal L_{seg}(T(x_m), y_m) + w\,\mathcal L_{seg}(T(G(x_c)), y_c)$$
+$$\mathcal L_T = \mathcal L_{seg}(T(x_m), y_m) + \mathcal L_{seg}(T(G(x_c)), y_c)$$
 $$\mathcal L_S = \lambda_{seg}\,\mathcal L_{seg}(S(x_c), y_c)
 + w\,\lambda_{hint} \sum_l d\bigl(\phi^S_l(x_c), \phi^T_l(G(x_c))\bigr)$$
 
@@ -141,7 +141,7 @@ class CMEDL(Method):
         return {name: value.detach() for name, value in losses.items()}
 
     def ramp(self) -> float:
-        """Return how much translated images count at the present step, from 0 to 1."""
+        """Return how much hints count at the present step, from 0 to 1."""
         # The schedule counts the steps, and is saved with the rest.
         done, rise = self.schedules["teacher"].last_epoch, self.hints.warm_up * self.steps
         return min(1.0, done / rise) if rise > 0 else 1.0
@@ -168,9 +168,8 @@ class CMEDL(Method):
         with tap(bare(self.networks["teacher"]), places) as seen:
             logits = self.networks["teacher"](torch.cat(parts))
         m = len(target)
-        # L_T = L_seg(T(x_m), y_m) + w L_seg(T(G(x_c)), y_c); true images carry no label in it. The
-        # second rises with the hints: on the fog of the first steps the best answer is none.
-        loss = self._loss(logits[:m], batch["target_masks"]) + self.ramp() * self._loss(
+        # L_T = L_seg(T(x_m), y_m) + L_seg(T(G(x_c)), y_c); true images carry no label in it
+        loss = self._loss(logits[:m], batch["target_masks"]) + self._loss(
             logits[m : m + n], batch["source_masks"]
         )
         told: dict[HintsFrom, Maps] = {"pseudo": {k: x[m : m + n] for k, x in seen.items()}}

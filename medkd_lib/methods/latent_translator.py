@@ -34,14 +34,12 @@ class LatentTranslator(Translator):
         judges: discriminators of target and of source.
         learning_rate: of all three.
         steps: planned updates.
-        weights: see `Weights`; ``cycle`` weighs the reconstruction, too.
+        weights: see `Weights`; ``cycle`` weighs the reconstruction, too, which is what
+            ``identity`` asks of a CycleGAN: that weight has no part here.
         kl: $\lambda_{KL}$.
         features: see `Translator`.
         positions: see `Translator`.
         seed: of pools and positions.
-
-    Raises:
-        ValueError: a weight of the identity loss, which an autoencoder does not have.
 
     Source: after UNIT (Liu et al. 2017); which autoencoder CMEDL used is unknown to us.
     """
@@ -59,11 +57,6 @@ class LatentTranslator(Translator):
         positions: int = 256,
         seed: int = 0,
     ) -> None:
-        if weights.identity:
-            raise ValueError(
-                f"identity weight {weights.identity:g}: expected 0, since the reconstruction asks "
-                "for the same; raise `cycle`, which weighs it"
-            )
         self.networks = {"shared": network, "judge_target": judges[0], "judge_source": judges[1]}
         self.optimizers, self.schedules = {}, {}
         for name, part in self.networks.items():

@@ -150,9 +150,17 @@ def test_a_translator_alone_says_what_it_lacks() -> None:
         translator.contextual(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8))
 
 
-def test_an_autoencoder_has_no_identity_loss() -> None:
-    with pytest.raises(ValueError, match="identity weight 5: expected 0"):
-        latent(Weights(identity=5.0))
+def test_an_autoencoder_reconstructs_and_has_no_identity_loss() -> None:
+    # Two images through one translator: with and without the weight it is the same training.
+    found = []
+    for weight in (0.0, 5.0):
+        torch.manual_seed(0)
+        translator = latent(Weights(identity=weight))
+        translator.fabric = Fabric(accelerator="cpu", devices=1)
+        found.append(translator.update(torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16)))
+    assert "reconstruction" in found[0] and "identity" not in found[0]
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_a_training_with_the_term_goes_on_to_the_bit() -> None:
