@@ -65,6 +65,7 @@ def cmedl_curves(
                 axis.plot(
                     [row["step"] for row in known], [row[name] for row in known],
                     LINES[place % len(LINES)], color=colour, lw=2.2,
+                    marker="o" if len(known) == 1 else "",  # one logged step makes no line
                     label=(titles or {}).get(_arm(name), _arm(name).replace("_", " ")),
                 )  # fmt: skip
             _dress(axis, title)

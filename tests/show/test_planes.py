@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +27,6 @@ VALUE = {letter: 10 * (n + 1) for n, letter in enumerate(TOWARDS)}
 STORED = ["LPS", "RAS", "LAS", "SAR", "PIL", "ASL", "IRP"]
 # Left, right, top and bottom edge: the patient's right on the left, the face or the head up.
 HANGING: dict[Plane, str] = {"axial": "RLAP", "coronal": "RLSI", "sagittal": "APSI"}
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def body(codes: str) -> Volume:
