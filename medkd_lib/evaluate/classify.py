@@ -86,7 +86,10 @@ def negative_log_likelihood(p: Predictions) -> float:
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """Cases grouped by confidence: mean confidence, accuracy and count of each bin in use."""
+    """Cases grouped by confidence: mean confidence, accuracy and count of each bin in use.
+
+    Where the confidence is that of one class, the accuracy is how often that class is true.
+    """
 
     confidence: Floats
     accuracy: Floats
@@ -95,12 +98,20 @@ class ReliabilityBins:
 
 def reliability(p: Predictions, bins: int = 10) -> ReliabilityBins:
     """Group cases by their top probability into equal-width bins; empty bins are left out."""
-    top = p.probabilities.max(1)
-    place = np.minimum((top * bins).astype(int), bins - 1)
+    return _grouped(p.probabilities.max(1), p.correct, bins)
+
+
+def class_reliability(p: Predictions, class_: int, bins: int = 10) -> ReliabilityBins:
+    """Group cases by the probability of one class: what a one-against-rest threshold reads."""
+    return _grouped(p.probabilities[:, class_], p.labels == class_, bins)
+
+
+def _grouped(confidence: Floats, hit: NDArray[np.bool_], bins: int) -> ReliabilityBins:
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
     used = np.unique(place)
     return ReliabilityBins(
-        confidence=np.array([top[place == b].mean() for b in used]),
-        accuracy=np.array([p.correct[place == b].mean() for b in used]),
+        confidence=np.array([confidence[place == b].mean() for b in used]),
+        accuracy=np.array([hit[place == b].mean() for b in used]),
         count=np.array([(place == b).sum() for b in used], dtype=np.int64),
     )
 
@@ -113,8 +124,23 @@ def expected_calibration_error(p: Predictions, bins: int = 10) -> float:
     Source: Naeini et al. 2015; Guo et al. 2017. It depends on the bins and is biased upwards for
     few cases: compare arms on the same cases only.
     """
-    r = reliability(p, bins)
-    return float((r.count * np.abs(r.accuracy - r.confidence)).sum() / len(p.labels))
+    return _gap(reliability(p, bins))
+
+
+def classwise_calibration_error(p: Predictions, bins: int = 10) -> float:
+    r"""Return the calibration error of each class's probability, averaged over the C classes.
+
+    $$\frac1C\sum_c\sum_b \frac{n_{cb}}{N}\,\lvert\mathrm{freq}_{cb}-\mathrm{conf}_{cb}\rvert$$
+
+    The top probability can be honest where that of a rare class is not, and a decision curve of
+    that class reads the latter. Source: Kull et al. 2019.
+    """
+    classes = p.probabilities.shape[1]
+    return float(np.mean([_gap(class_reliability(p, c, bins)) for c in range(classes)]))
+
+
+def _gap(r: ReliabilityBins) -> float:
+    return float((r.count * np.abs(r.accuracy - r.confidence)).sum() / r.count.sum())
 
 
 def measures(p: Predictions) -> dict[str, float]:

@@ -1,8 +1,7 @@
 """CT scanner: tissue fractions → CT numbers, with texture and the noise of a reconstruction.
 
 This is the short way: noise is drawn as filtered backprojection would colour it, its level set
-by the dose. The long way, photon counts in a sinogram, belongs in a file of its own beside this
-one and shares :class:`CTSettings`.
+by the dose. The long way, photon counts in a sinogram, is `medkd_lib.phantom.low_dose`.
 """
 
 from __future__ import annotations
@@ -103,35 +102,30 @@ def noise_sigma_hu(settings: CTSettings) -> float:
     return FULL_DOSE_SIGMA_HU[settings.kernel] * float(np.sqrt(variance))
 
 
-def correlated_noise(
-    shape: tuple[int, int, int],
-    spacing_mm: tuple[float, float, float],
-    kernel: Kernel,
-    sigma_hu: float,
-    rng: np.random.Generator,
-) -> FloatArray:
-    r"""Noise coloured like filtered backprojection: rising from zero at DC, cut by the kernel.
+def noise_response(
+    shape: tuple[int, int], spacing_mm: tuple[float, float], kernel: Kernel
+) -> NDArray[np.float64]:
+    r"""Filter that colours white noise like filtered backprojection and keeps its variance.
 
     The power of FBP noise is :math:`|f|^2 W^2(f)/|f| = |f|\,W^2(f)` (ramp squared, over the
-    density of projections), so white noise is filtered in every axial slice by
+    density of projections), so rising from zero at DC and cut by the kernel:
 
     .. math:: H(f) = \sqrt{|f|}\;W(f), \qquad
               W(f) = \tfrac12\big(1 + \cos(\pi f / f_c)\big)\ [f < f_c]
 
-    and scaled to ``sigma_hu`` in expectation. Slices are independent, as in step-and-shoot scans.
-
     Args:
-        shape: (I, J, K); the slice is (I, J).
-        spacing_mm: voxel size; the cut-off is a share of the finer in-plane Nyquist frequency,
-            since the kernel belongs to the scanner and not to the coarser of our voxel edges.
+        shape: (I, J) of the slice.
+        spacing_mm: pixel size; the cut-off is a share of the finer Nyquist frequency, since the
+            kernel belongs to the scanner and not to the coarser of our pixel edges.
         kernel: which kernel.
-        sigma_hu: standard deviation wanted.
-        rng: source of randomness.
+
+    Returns:
+        (I, J/2 + 1), the half-plane of ``rfft2``.
     """
     fx = np.fft.fftfreq(shape[0], spacing_mm[0])[:, None]
     fy = np.fft.rfftfreq(shape[1], spacing_mm[1])[None, :]
     f = np.sqrt(fx**2 + fy**2)
-    cutoff = KERNEL_CUTOFF[kernel] * 0.5 / min(spacing_mm[:2])
+    cutoff = KERNEL_CUTOFF[kernel] * 0.5 / min(spacing_mm)
     # W(f): Hann window up to the cut-off, the bare ramp if there is none
     window = np.ones_like(f)
     if np.isfinite(cutoff):
@@ -144,9 +138,31 @@ def correlated_noise(
     if shape[1] % 2 == 0:
         twice[0, -1] = 1.0
     gain = np.sqrt((response**2 * twice).sum() / (shape[0] * shape[1]))
+    return np.asarray(response / gain)
+
+
+def correlated_noise(
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    kernel: Kernel,
+    sigma_hu: float,
+    rng: np.random.Generator,
+) -> FloatArray:
+    r"""Noise coloured like filtered backprojection in every axial slice (`noise_response`).
+
+    It has ``sigma_hu`` in expectation. Slices are independent, as in step-and-shoot scans.
+
+    Args:
+        shape: (I, J, K); the slice is (I, J).
+        spacing_mm: voxel size.
+        kernel: which kernel.
+        sigma_hu: standard deviation wanted.
+        rng: source of randomness.
+    """
+    response = noise_response(shape[:2], spacing_mm[:2], kernel)
     white = rng.standard_normal(shape, np.float32)
     spectrum = np.fft.rfftn(white, axes=(0, 1))
-    spectrum *= (response / gain)[:, :, None]
+    spectrum *= response[:, :, None]
     noise = np.fft.irfftn(spectrum, s=shape[:2], axes=(0, 1))
     return (sigma_hu * noise).astype(np.float32)
 
