@@ -15,6 +15,8 @@ $(READY): pyproject.toml constraints.txt
 course: $(READY)
 	$(BIN)/medkd data make cxr3 -j 2
 	$(BIN)/medkd data make brats2023_gli --patients 120 -j 2
+	$(BIN)/medkd data make msd_task06_lung --patients 100 -j 2
+	$(BIN)/medkd data make cmedl_private_mr_cohort --patients 28 -j 2
 	$(BIN)/medkd run all -j 2
 
 test: $(READY)
@@ -30,3 +32,5 @@ bench: $(READY)
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/phantoms.py
+	$(BIN)/python benchmarks/cmedl_step.py
+	$(BIN)/python benchmarks/low_dose.py

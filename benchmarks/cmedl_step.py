@@ -26,10 +26,15 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medkd_lib.course.experiments.cmedl_budget import LESSON, method
-from medkd_lib.course.experiments.lung_sections import SHAPE
+from medkd_lib.course.experiments.lung_sections import COARSE
 from medkd_lib.data.section_views import section_views
 from medkd_lib.distill.feature_distance import feature_distance
-from medkd_lib.distill.gan import cycle_loss, lsgan_discriminator, lsgan_generator
+from medkd_lib.distill.gan import (
+    cycle_loss,
+    identity_loss,
+    lsgan_discriminator,
+    lsgan_generator,
+)
 from medkd_lib.methods.cmedl import CMEDL
 from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Weights
 from medkd_lib.models.tap import tap
@@ -44,7 +49,7 @@ Maps = dict[str, Tensor]
 def batch() -> dict[str, Tensor]:
     """Return noise and blobs: the cost does not depend on what sections show."""
     numbers = torch.Generator().manual_seed(0)
-    size = (LESSON.batch_size, *SHAPE[::-1])
+    size = (LESSON.batch_size, *COARSE.shape[::-1])
 
     def images() -> Tensor:
         return torch.rand(size, generator=numbers)[:, None] * 2 - 1
@@ -89,7 +94,7 @@ def parts(data: dict[str, Tensor]) -> dict[str, Part]:
 
 
 def _views(data: dict[str, Tensor]) -> None:
-    section_views(data, shift=LESSON.shift)
+    section_views(data, shift=LESSON.shift, flip=LESSON.flip)
 
 
 def _generators(
@@ -107,9 +112,12 @@ def _generators(
     )
     for weight in judges:
         weight.requires_grad_(True)
+    identity = identity_loss(there(target), target) + identity_loss(back(source), source)
     adams["to_target"].zero_grad()
     adams["to_source"].zero_grad()
-    (WEIGHTS.adversarial * adversarial + WEIGHTS.cycle * cycle).backward()
+    (
+        WEIGHTS.adversarial * adversarial + WEIGHTS.cycle * cycle + WEIGHTS.identity * identity
+    ).backward()
     adams["to_target"].step()
     adams["to_source"].step()
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from medkd_lib.course.experiments.abdomen_sections import COARSE_ABDOMEN, FINE_ABDOMEN
 from medkd_lib.course.experiments.cmedl_cells import answered
-from medkd_lib.course.experiments.cmedl_sources import SARCOMA, chests, sarcomas
+from medkd_lib.course.experiments.cmedl_sources import ABDOMEN, SARCOMA, abdomens, chests, sarcomas
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy
 from medkd_lib.course.experiments.cmedl_translation import AIR, OUTLINED, RING_MM, patient_outline
 from medkd_lib.course.experiments.lung_sections import COARSE, FINE
@@ -46,8 +47,19 @@ def open_material(config: Config) -> Material:
 
     ``setting`` says who teaches whom: ``informative`` (MR teaches CT), ``weak`` (CT teaches MR).
     Real chests of both modalities are folders of ``data_root``, named as the sets. The sarcoma
-    set holds both modalities of every patient, so ``data_root`` is its own folder.
+    set holds both modalities of every patient, and the abdomen set both sequences: there is no
+    setting to choose, and ``data_root`` is the set's own folder. On abdomens T1 teaches T2, a
+    teacher of no richer modality; of ``patients`` half are MR.
     """
+    if config.dataset == ABDOMEN:
+        images = open_images(
+            ABDOMEN, config.data_root, patients=config.patients, difficulty=config.difficulty,
+            size=config.size,
+        )  # fmt: skip
+        frame = FINE_ABDOMEN if config.size == "full" else COARSE_ABDOMEN
+        return Material(
+            [images], abdomens(images.index, config.seed, organ=config.organ, frame=frame)
+        )
     if config.dataset == SARCOMA:
         images = open_images(
             SARCOMA, config.data_root, patients=config.patients, difficulty=config.difficulty
@@ -166,8 +178,14 @@ def answers(study: CmedlStudy, arms: Sequence[str]) -> dict[str, Measured]:
 
 
 def translation_table(report: Mapping[str, float]) -> pd.DataFrame:
-    """Return the numbers of `translation_report` with what each of them says."""
-    rows = [(TRANSLATION[n], f"{v:.3f}") for n, v in report.items() if n in TRANSLATION]
+    """Return the numbers of `translation_report` with what each of them says.
+
+    Of both contrasts one is shown: the one with soft tissue, or where there is none (on MR), the
+    one with whatever is around.
+    """
+    soft = any(name.startswith("soft_") for name in report)
+    shown = {n: v for n, v in report.items() if not (soft and n.startswith("contrast_"))}
+    rows = [(TRANSLATION[n], f"{v:.3f}") for n, v in shown.items() if n in TRANSLATION]
     return pd.DataFrame(rows, columns=["what", "value"])
 
 
@@ -177,6 +195,9 @@ TRANSLATION: Mapping[str, str] = {
     "source_correlation": "correlation of a translation with its source",
     "copied": "the source handed on (1: yes)",
     "histogram_kl": "grey values: divergence from real ones (nats)",
+    "contrast_source": f"foreground − {RING_MM:g} mm around it, source",
+    "contrast_pseudo": f"foreground − {RING_MM:g} mm around it, translated",
+    "contrast_true": f"foreground − {RING_MM:g} mm around it, true",
     "soft_source": "tumour − soft tissue around it, source",
     "soft_pseudo": "tumour − soft tissue around it, translated",
     "soft_true": "tumour − soft tissue around it, true",

@@ -17,10 +17,11 @@ BEGIN, END = (
 
 @dataclass(frozen=True)
 class Selection:
-    """The arms and contrasts of a lesson that README.md shows; the tables hold the others."""
+    """What of a lesson README.md shows; the tables hold the others. No settings mean all."""
 
     arms: tuple[str, ...]
     contrasts: tuple[str, ...]
+    settings: tuple[str, ...] = ()
 
 
 LESSONS: Mapping[str, Selection] = MappingProxyType(
@@ -41,6 +42,13 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
             ("kd_vs_alone", "kd_vs_long", "relations_vs_alone", "cakd_vs_alone", "all_vs_alone",
              "kd_vs_shuffled", "attention_vs_usual"),
         ),
+        "04": Selection(
+            ("teacher_true", "alone", "cmedl", "true_hints", "other_hints", "pseudo_only", "concat",
+             "more_labels", "geometry"),
+            ("teacher_vs_alone", "true_vs_alone", "cmedl_vs_alone", "cmedl_vs_other",
+             "cmedl_vs_pseudo", "more_vs_cmedl"),
+            ("phantom_clear", "phantom_subtle", "phantom_none", "sts_mr", "sts_pet"),
+        ),
     }
 )  # fmt: skip
 
@@ -49,25 +57,33 @@ def results_block(recorded: Recorded, selection: Selection) -> str:
     """Return the Markdown between the markers: arms by setting, then declared contrasts."""
     grid = recorded.grid
     measure = grid.primary.replace("_", " ")
-    head = f"| test {measure} | " + " | ".join(s.title for s in recorded.settings) + " |"
-    lines = [head, "|---" * (len(recorded.settings) + 1) + "|"]
+    compared = set(recorded.contrasts.setting)
+    shown = [
+        s for s in recorded.settings
+        if s.id in compared and (not selection.settings or s.id in selection.settings)
+    ]  # fmt: skip
+    head = f"| test {measure} | " + " | ".join(s.title for s in shown) + " |"
+    lines = [head, "|---" * (len(shown) + 1) + "|"]
     for arm in selection.arms:
-        cells = [_mean(recorded, s.id, arm) for s in recorded.settings]
+        cells = [_mean(recorded, s.id, arm) for s in shown]
         lines.append(f"| {recorded.arm_titles[arm]} | " + " | ".join(cells) + " |")
     lines += ["", head.replace(f"test {measure}", "declared contrast (difference)")]
-    lines.append("|---" * (len(recorded.settings) + 1) + "|")
+    lines.append("|---" * (len(shown) + 1) + "|")
     for contrast in selection.contrasts:
-        cells = [_difference(recorded, s.id, contrast) for s in recorded.settings]
+        cells = [_difference(recorded, s.id, contrast) for s in shown]
         lines.append(f"| {recorded.questions[contrast]} | " + " | ".join(cells) + " |")
     table = recorded.contrasts.groupby("setting")
-    patients = ", ".join(f"{s.title}: {table.first().patients[s.id]}" for s in recorded.settings)
+    patients = ", ".join(f"{s.title}: {table.first().patients[s.id]}" for s in shown)
     families = len({c.family for c in grid.contrasts})
     asked = f"over the {len(grid.contrasts)}" if families == 1 else "within each family of"
+    fewer = "".join(
+        f", {s.title}: {len(s.seeds)}" for s in shown if s.seeds and s.seeds != grid.seeds
+    )
     lines += [
         "",
-        f"{len(grid.seeds)} seeds each. Arms: mean and 95 % t-interval over seeds. Contrasts: "
-        "paired difference with a 95 % bootstrap over seeds and test patients; p after Holm's "
-        f"correction {asked} declared contrasts of a setting; bold where "
+        f"{len(grid.seeds)} seeds each{fewer}. Arms: mean and 95 % t-interval over seeds. "
+        "Contrasts: paired difference with a 95 % bootstrap over seeds and test patients; p after "
+        f"Holm's correction {asked} declared contrasts of a setting; bold where "
         f"both exclude zero. Test patients: {patients}. Recorded by `medkd record {grid.lesson}`.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Lesson 04: whose sections a run trains on, for chests (phantoms) and sarcomas (real or twin)."""
+"""Lesson 04: whose sections a run trains on: chests, sarcomas, abdomens; real or twins."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -7,8 +7,13 @@ from typing import cast
 
 import numpy as np
 
+from medkd_lib.course.experiments.abdomen_sections import (
+    COARSE_ABDOMEN,
+    paired_sections,
+    t1_sections,
+)
 from medkd_lib.course.experiments.lung_sections import COARSE, Frame, lung_sections, true_mr
-from medkd_lib.course.experiments.modalities import Modalities, divide, with_truth
+from medkd_lib.course.experiments.modalities import Modalities, divide, held_out, with_truth
 from medkd_lib.course.experiments.sts_sections import sts_sections
 from medkd_lib.data.index import Index, index
 from medkd_lib.data.manifest import load_manifest
@@ -25,6 +30,9 @@ CHESTS: Mapping[str, str] = {
 SARCOMA = "sts_petctmr"
 FOLDS = 5
 VALIDATE = 2
+ABDOMEN = "chaos"
+# Fewer cannot be divided into train, more and val; a collapse shows between two teachers or more.
+FEWEST_STUDENTS, FEWEST_TEACHERS = 5, 2
 
 
 def chests(
@@ -104,6 +112,51 @@ def _of_sarcomas(root: Path, *, moving: bool, seed: int) -> Sections:
     return sts_sections(index(load_manifest(SARCOMA), root), moving=moving, seed=seed)
 
 
+def abdomens(found: Index, seed: int, *, organ: str, frame: Frame = COARSE_ABDOMEN) -> Modalities:
+    """Return the material of a run on abdomens: T2 is the student's, T1 in phase the teacher's.
+
+    Of the patients who are not tested, about one half shows the student its T2, the other half the
+    teacher its T1, on its own grid with its own mask: nobody is in both. The T1 of the first half,
+    and of the test patients, is kept for the paired oracle and for measuring the translation.
+
+    Args:
+        found: the set, or its twin; its CT patients are passed over.
+        seed: of everything but the test patients, who are the same for all seeds.
+        organ: the foreground, see `paired_sections`.
+        frame: of the sections.
+
+    Raises:
+        ValueError: an unknown organ, or too few MR patients.
+    """
+    both = _of_abdomens(found.root, organ, frame, paired=True)
+    names = sorted(set(both.patients))
+    test = held_out(names, ABDOMEN)
+    rest = [name for name in names if name not in test]
+    teachers = min(len(rest) // 2, len(rest) - FEWEST_STUDENTS)
+    if teachers < FEWEST_TEACHERS:
+        raise ValueError(
+            f"{ABDOMEN}: expected {FEWEST_STUDENTS + FEWEST_TEACHERS} MR patients or more beside "
+            f"{len(test)} for testing, found {len(rest)}; half of a twin's patients are CT: make "
+            "more"
+        )
+    order = np.random.default_rng(seed).permutation(len(rest))
+    teaching = sorted(rest[i] for i in order[:teachers])
+    mine = both.of([name for name in names if name not in teaching])
+    split, parts = divide(mine, ABDOMEN, seed, test=test)
+    whole = Split(ABDOMEN, seed, {**split.parts, "teaching": tuple(teaching)})
+    theirs = _of_abdomens(found.root, organ, frame, paired=False).of(teaching)
+    return Modalities(
+        "t2", "t1", parts["train"], parts["more"], theirs, parts["val"], parts["test"], whole.hash,
+        mirrored=False,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _of_abdomens(root: Path, organ: str, frame: Frame, *, paired: bool) -> Sections:
+    found = index(load_manifest(ABDOMEN), root)
+    return (paired_sections if paired else t1_sections)(found, organ, frame)
+
+
 def material(
     datasets: Sequence[str], roots: Sequence[str], seed: int, options: Mapping[str, object],
     fold: int = 0,
@@ -114,4 +167,6 @@ def material(
     ]
     if datasets[0] == SARCOMA:
         return sarcomas(found[0], seed, fold, teacher=str(options["teacher"]))
+    if datasets[0] == ABDOMEN:
+        return abdomens(found[0], seed, organ=str(options["organ"]))
     return chests(found[0], found[1], seed, difficulty=str(options["difficulty"]))

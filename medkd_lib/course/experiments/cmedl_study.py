@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -51,7 +51,7 @@ class CmedlStudy:
 
     Args:
         modalities: who trains and who is tested.
-        budget: sizes and steps.
+        budget: sizes and steps; its views are mirrored only where a mirror image is a patient.
         plan: students and switches; students with true hints need paired modalities.
         seed: of weights and batches.
         fabric: device and precision.
@@ -71,6 +71,8 @@ class CmedlStudy:
                 f"students {asking}: expected the {modalities.teacher} of the student's own "
                 "patients, which this set does not hold; leave them out"
             )
+        if not modalities.mirrored:
+            budget = replace(budget, flip=0.0)
         self.modalities, self.budget, self.plan = modalities, budget, plan
         self.seed, self.fabric, self.max_steps = seed, fabric, max_steps
         self.sets = modalities.sets()

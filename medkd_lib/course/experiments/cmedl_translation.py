@@ -52,7 +52,7 @@ def translation_report(
                                      on the source, a pixel away from the tumour. In a lung nearly
                                      all of a ring is lung, beside which a tumour shows on every
                                      scanner; what CT cannot tell is a tumour from a mediastinum.
-                                     Absent if no tumour has such a ring
+                                     Of CT sources alone; absent if no tumour has such a ring
     ``teacher_dice``                 of the teacher on pseudo-images against the source's label:
                                      geometry that drifted, or tumours that are gone, lower it
     with the truth alone:
@@ -118,7 +118,8 @@ def translation_report(
         "teacher_dice": teacher_dice,
     }
     soft = inside & (sources > AIR)
-    beside = _has_ring(tumour, soft, source.spacing_mm[:2])
+    # On MR no threshold tells soft tissue from the rest.
+    beside = student in OUTLINED and _has_ring(tumour, soft, source.spacing_mm[:2])
     if beside:
         report["soft_source"] = _contrast(sources, tumour, source, soft, apart=True)
         report["soft_pseudo"] = _contrast(translated, tumour, source, soft, apart=True)

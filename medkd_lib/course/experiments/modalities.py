@@ -33,6 +33,8 @@ class Modalities:
         share: of training sections that show a tumour, see `Sections.with_share`; None: as they
             come.
         teaching_share: likewise, of the teacher's.
+        mirrored: whether a mirror image could be a patient, too: a tumour may lie on either side,
+            an organ does not.
     """
 
     student: str
@@ -45,6 +47,7 @@ class Modalities:
     split: str
     share: float | None = 0.5
     teaching_share: float | None = 0.5
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a patient on two sides.
@@ -114,16 +117,19 @@ def divide(
         test: the test patients, such as those of a fold.
     """
     names = sorted(set(source.patients))
-    if test is None:
-        cases = [Case(n, n, dataset, {}) for n in names]
-        shares = {"rest": 1 - TEST_SHARE, "test": TEST_SHARE}
-        test = split_by_patient(cases, shares, seed=0).parts["test"]
-    held = set(test)
+    held = set(held_out(names, dataset) if test is None else test)
     cases = [Case(n, n, dataset, {}, split="test" if n in held else None) for n in names]
     rest = 1 - VAL_SHARE
     shares = {"train": rest * (1 - MORE_SHARE), "more": rest * MORE_SHARE, "val": VAL_SHARE}
     split = split_by_patient(cases, shares, seed)
     return split, {part: source.of(ids) for part, ids in split.parts.items()}
+
+
+def held_out(patients: Sequence[str], dataset: str) -> tuple[str, ...]:
+    """Return who is kept for testing, a share drawn once: the same whatever the seed of a run."""
+    cases = [Case(name, name, dataset, {}) for name in sorted(patients)]
+    shares = {"rest": 1 - TEST_SHARE, "test": TEST_SHARE}
+    return split_by_patient(cases, shares, seed=0).parts["test"]
 
 
 def with_truth(sections: Sections, modality: str, truth: Sequence[Tensor]) -> Sections:
