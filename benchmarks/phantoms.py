@@ -18,6 +18,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from medkd_lib.phantom.brats import write_brats
+from medkd_lib.phantom.hcc_tace import write_hcc_tace
+from medkd_lib.phantom.react import write_react
 from medkd_lib.phantom.sts import write_sts
 
 OUT = Path(__file__).parent / "out"
@@ -35,6 +37,10 @@ def makers() -> dict[str, Callable[[Path, int], Path]]:
         found[f"thigh {size}"] = lambda out, seed, size=size: write_sts(
             out, patients=1, size=size, seed=seed
         )
+        for name, write in (("liver PET/CT", write_react), ("liver CT", write_hcc_tace)):
+            found[f"{name} {size}"] = lambda out, seed, write=write, size=size: write(
+                out, patients=1, size=size, seed=seed
+            )
     return found
 
 
@@ -59,7 +65,7 @@ def main(patients: int) -> int:
         for name in made
     }  # fmt: skip
     for name, row in report.items():
-        print(f"{name:18s} CPU {row['cpu_s']:6.2f} s (worst {row['worst_cpu_s']:.2f}), "
+        print(f"{name:20s} CPU {row['cpu_s']:6.2f} s (worst {row['worst_cpu_s']:.2f}), "
               f"wall {row['wall_s']:6.2f} s a patient")  # fmt: skip
     OUT.mkdir(exist_ok=True)
     whole = {"python": platform.python_version(), "phantoms": report}

@@ -94,6 +94,10 @@ def test_index_counts_what_is_there(made: Made, dataset: str) -> None:
     elif dataset == "sts_petctmr":
         names = ("no lung metastasis", "lung metastasis")
         assert found["labels"] == Counter(names[int(r["lung_metastasis"])] for r in truth)
+    elif "grade" in truth[0]:
+        grades = {"well": "well", "moderate": "moderately", "poor": "poorly"}
+        told = Counter(f"{grades[r['grade']]} differentiated" for r in truth)
+        assert found["labels"] == told
     else:
         assert found["labels"] == {} and found["cases"] >= found["patients"]
     # Repairs of single cases are told beside what holds for all of them.

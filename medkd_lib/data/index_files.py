@@ -9,7 +9,8 @@ from pathlib import Path
 from medkd_lib.data.case import Case
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.manifest_layout import Layout, Role
-from medkd_lib.data.problems import Problem
+from medkd_lib.data.problems import DataError, Problem
+from medkd_lib.data.regions import referred_series
 
 
 def cases_on_disk(
@@ -47,6 +48,12 @@ def cases_on_disk(
                 )  # fmt: skip
                 continue
             case_id = groups.get("case") or groups["patient"]
+            if roles[role].by_reference:
+                try:
+                    case_id = referred_series(path)
+                except DataError as error:
+                    problems.append(error.problem)
+                    continue
             told = Case(
                 case_id,
                 groups["patient"],

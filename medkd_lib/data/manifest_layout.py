@@ -37,6 +37,8 @@ class Role(Strict):
     formats that carry no geometry (Analyze, PNG); ``unit`` is the unit after reading.
     ``slices_of``: the image role on whose DICOM files these masks were drawn: PNG slices, or
     regions. ``regions``: of an RTSTRUCT or a DICOM SEG, the name of a region → its label id.
+    ``by_reference``: the case of such a file is the image folder named as the series that the file
+    refers to, since its own path does not tell.
     ``unread``: why the loader cannot open these files yet; the index lists them all the same.
     """
 
@@ -48,6 +50,7 @@ class Role(Strict):
     spacing_mm: list[float] | None = None
     slices_of: str | None = None
     regions: dict[str, int] | None = None
+    by_reference: bool = False
     unread: str | None = None
 
     @property
@@ -67,6 +70,11 @@ class Role(Strict):
             raise ValueError(
                 "regions: expected names with their label ids, and `slices_of`, the image they "
                 f"were drawn on, found {self.regions} and slices_of {self.slices_of}"
+            )
+        if self.by_reference and self.regions is None:
+            raise ValueError(
+                "by_reference: expected with `regions`, the only files that refer to a series, "
+                "found without"
             )
         return self
 

@@ -59,6 +59,26 @@ def read_regions(path: Path, series: Path, regions: Mapping[str, int]) -> Volume
     return Volume(array, grid.volume.affine, "label")
 
 
+def referred_series(path: Path) -> str:
+    """Return the SeriesInstanceUID of the series that a SEG was drawn on.
+
+    Args:
+        path: the SEG, or the folder that holds it alone.
+
+    Raises:
+        DataError: ``bad_tag`` if it names none or several; and as for a file that is no DICOM.
+    """
+    path = _file(Path(path))
+    named = open_dicom(path).get("ReferencedSeriesSequence") or []
+    found = sorted({str(item.get("SeriesInstanceUID", "")) for item in named})
+    if len(found) != 1 or not found[0]:
+        raise bad(
+            "bad_tag", path, expected="one series in ReferencedSeriesSequence", found=f"{found}",
+            next_step="which image it was drawn on is not known: leave it out, or ask the source",
+        )  # fmt: skip
+    return found[0]
+
+
 def _grid_of(folder: Path) -> Series:
     """Return a series without its voxels, which nobody needs to place a region."""
     found, _ = find_series(folder)

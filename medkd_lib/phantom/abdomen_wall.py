@@ -68,7 +68,8 @@ def back_muscles(frame: AbdomenFrame) -> list[Layer]:
     down = np.clip((20.0 - z) / 110.0, 0.0, 1.2)
     u = np.abs(x) - (28.0 + 15.0 * down) * width
     psoas = (7.0 + 17.0 * down) - np.sqrt(u**2 + ((y - 42.0 * depth) * 0.85) ** 2)
-    psoas = np.where(down > 0.0, psoas, -1.0)
+    # far outside: a millimetre would still be a quarter of a voxel of 4 mm
+    psoas = np.where(down > 0.0, psoas, -9.0)
     side = (np.abs(x) - 62.0 * width) / 22.0
     quadratus = (1.0 - np.sqrt(side**2 + ((y - 74.0 * depth) / 9.0) ** 2)) * 9.0
     quadratus = np.where(z < 20.0, quadratus, -9.0)

@@ -57,6 +57,7 @@ def pet_header(
     units: str,
     slices: int,
     acquisition_time: datetime,
+    radiopharmaceutical: str,
 ) -> Dataset:
     """Return what SUV needs: weight, dose, times, half-life, and to when decay was corrected."""
     header = Dataset()
@@ -75,7 +76,7 @@ def pet_header(
     if weight_kg is not None:
         header.PatientWeight = DSfloat(weight_kg, auto_format=True)
     tracer = Dataset()
-    tracer.Radiopharmaceutical = "FDG"
+    tracer.Radiopharmaceutical = radiopharmaceutical
     tracer.RadionuclideHalfLife = DSfloat(half_life_s, auto_format=True)
     # The time alone is what most scanners write; the date decides when midnight lies between.
     tracer.RadiopharmaceuticalStartTime = _clock(injection_time)

@@ -16,8 +16,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from medkd_lib.phantom.contours import volume_contours
-from medkd_lib.phantom.dicom_files import RAS_TO_LPS
 from medkd_lib.phantom.dicom_header import series_header
+from medkd_lib.phantom.dicom_slices import RAS_TO_LPS
 
 INTERPRETED = {"GTV-1": "GTV"}
 """Type of a region; all others are organs."""

@@ -5,7 +5,7 @@ Source: DICOM PS3.3, A.51 and C.8.20 (segmentation image), C.7.6.16–17 (functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydicom.pixels.utils import pack_bits
 from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 from pydicom.valuerep import DSfloat
 
-from medkd_lib.phantom.dicom_files import RAS_TO_LPS
+from medkd_lib.phantom.dicom_slices import RAS_TO_LPS
 from medkd_lib.phantom.rtstruct_files import series_of, slice_headers
 
 CODES = {
@@ -24,6 +24,10 @@ CODES = {
     "Lung-Left": (("123037004", "Anatomical Structure"), ("44029006", "Left lung")),
     "Lung-Right": (("123037004", "Anatomical Structure"), ("3341006", "Right lung")),
     "Heart": (("123037004", "Anatomical Structure"), ("80891009", "Heart")),
+    "Liver": (("123037004", "Anatomical Structure"), ("10200004", "Liver")),
+    "Mass": (("49755003", "Morphologically Abnormal Structure"), ("86049000", "Neoplasm")),
+    "Portal vein": (("123037004", "Anatomical Structure"), ("32764006", "Portal vein")),
+    "Abdominal aorta": (("123037004", "Anatomical Structure"), ("7832008", "Abdominal aorta")),
 }
 """SNOMED CT: category and type of each segment."""
 
@@ -35,6 +39,7 @@ def write_seg(
     series: Path,
     *,
     seed: int = 0,
+    refers: bool = False,
 ) -> UID:
     """Write masks as one binary SEG, a frame per segment and slice that is not empty.
 
@@ -44,6 +49,7 @@ def write_seg(
         affine: (4, 4), voxel → RAS+ millimetres, of the masks.
         series: folder of the CT that they were drawn on.
         seed: of the identifiers.
+        refers: name the series and its slices, as many tools do and older files do not.
 
     Returns:
         SeriesInstanceUID of the file.
@@ -52,7 +58,8 @@ def write_seg(
         KeyError: a name without codes.
         ValueError: no voxel in any mask.
     """
-    first = slice_headers(series, affine)[0]
+    headers = slice_headers(series, affine)
+    first = headers[0]
     frames = [
         (number, k, mask[:, :, k])
         for number, mask in enumerate(masks.values(), start=1)
@@ -84,6 +91,8 @@ def write_seg(
     file.ImageType = ["DERIVED", "PRIMARY"]
     file.SegmentationType, file.LossyImageCompression = "BINARY", "00"
     file.SegmentSequence = [_segment(number, name) for number, name in enumerate(masks, start=1)]
+    if refers:
+        file.ReferencedSeriesSequence = [_reference(headers)]
     lps = RAS_TO_LPS @ np.asarray(affine, np.float64)
     _geometry(file, lps, frames, uid("dimensions"))
     # a DICOM row is a line of constant j
@@ -95,6 +104,19 @@ def write_seg(
     file.PixelData = pack_bits(pixels.reshape(-1))
     file.save_as(path, enforce_file_format=True)
     return UID(file.SeriesInstanceUID)
+
+
+def _reference(headers: Sequence[Dataset]) -> Dataset:
+    """Name a series with every slice."""
+    series = Dataset()
+    series.SeriesInstanceUID = headers[0].SeriesInstanceUID
+    series.ReferencedInstanceSequence = []
+    for header in headers:
+        image = Dataset()
+        image.ReferencedSOPClassUID = header.SOPClassUID
+        image.ReferencedSOPInstanceUID = header.SOPInstanceUID
+        series.ReferencedInstanceSequence.append(image)
+    return series
 
 
 def _code(value: str, meaning: str) -> Dataset:

@@ -11,9 +11,11 @@ from medkd_lib.home import medkd_home
 from medkd_lib.phantom.brats import write_brats
 from medkd_lib.phantom.chaos import write_chaos
 from medkd_lib.phantom.cxr3 import write_cxr3
+from medkd_lib.phantom.hcc_tace import write_hcc_tace
 from medkd_lib.phantom.lung_mr import write_lung_mr
 from medkd_lib.phantom.msd_lung import write_msd_lung
 from medkd_lib.phantom.nsclc import write_nsclc
+from medkd_lib.phantom.react import write_react
 from medkd_lib.phantom.sts import write_sts
 
 # Each takes (out, patients=, seed=, difficulty=, workers=); those of volumes also size= and
@@ -28,6 +30,8 @@ MAKERS: Mapping[str, Callable[..., Path]] = {
     "lung_mr": write_lung_mr,
     "nsclc": write_nsclc,
     "chaos": write_chaos,
+    "react": write_react,
+    "hcc_tace": write_hcc_tace,
 }
 
 

@@ -86,7 +86,10 @@ PATHS: dict[str, list[tuple[str, str, str, str]]] = {
          "PETCT_0011f3deaf", "PETCT_0011f3deaf/STUDY"),
     ],
     "glioma_4ch": [("TCGA-FG-6692/fla.nii.gz", "flair", "TCGA-FG-6692", "TCGA-FG-6692")],
-    "hcc_tace_seg": [("hcc_tace_seg/HCC_009/CT/1.3.6.1.4", "ct", "HCC_009", "1.3.6.1.4")],
+    "hcc_tace_seg": [
+        ("hcc_tace_seg/HCC_009/CT/1.3.6.1.4", "ct", "HCC_009", "1.3.6.1.4"),
+        ("hcc_tace_seg/HCC_009/SEG/1.2.276.0", "seg", "HCC_009", "1.2.276.0"),
+    ],
     "isles2022": [
         ("ISLES-2022/sub-strokecase0001/ses-0001/dwi/sub-strokecase0001_ses-0001_adc.nii.gz", "adc",
          "strokecase0001", "sub-strokecase0001"),
@@ -132,6 +135,11 @@ PATHS: dict[str, list[tuple[str, str, str, str]]] = {
     "cmedl_private_mr_cohort": [
         ("MR/MSK-0001/scan_2.nii.gz", "mr", "MSK-0001", "MSK-0001/scan_2"),
         ("MR/MSK-0028/scan_1_seg.nii.gz", "seg", "MSK-0028", "MSK-0028/scan_1"),
+    ],
+    "react_kd_private_cohort": [
+        ("react_kd/RKD-001/exam_1/CT", "ct", "RKD-001", "RKD-001/exam_1"),
+        ("react_kd/RKD-002/exam_2/ACT", "acetate", "RKD-002", "RKD-002/exam_2"),
+        ("react_kd/RKD-097/exam_1/regions.nii.gz", "regions", "RKD-097", "RKD-097/exam_1"),
     ],
     "totalseg_ct": [
         ("example_ct.nii.gz", "ct_whole", "example", "example"),

@@ -27,6 +27,7 @@ OTHERS = [
 ]  # fmt: skip
 TWINS = {"chaos", "cxr3", "brats2023_gli", "brats2023_men", "brats2023_met", "sts_petctmr"} | {
     "msd_task06_lung", "cmedl_private_mr_cohort", "nsclc_radiomics",
+    "react_kd_private_cohort", "hcc_tace_seg",
 }  # fmt: skip
 
 

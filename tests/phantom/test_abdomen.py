@@ -66,6 +66,12 @@ def test_organs_have_the_volumes_of_the_dossier(anatomies: list[AbdomenAnatomy])
     assert 1100.0 < np.mean(liver) < 1500.0 and np.std(liver) > 60.0
 
 
+def test_air_around_the_body_is_air_on_coarse_voxels_too(anatomies: list[AbdomenAnatomy]) -> None:
+    for anatomy in anatomies:
+        air = anatomy.fraction("air")
+        assert float(min(air[:3, :3].min(), air[-3:, :3].min())) == 1.0
+
+
 def test_organs_lie_where_they_lie(anatomies: list[AbdomenAnatomy]) -> None:
     for anatomy in anatomies:
         liver, right, left, spleen = (centre(anatomy, n) for n in range(1, 5))

@@ -32,6 +32,7 @@ from medkd_lib.phantom.twin import MAKERS, twin
 PATIENTS = {
     "cxr3": 18, "brats2023_gli": 8, "brats2023_men": 3, "brats2023_met": 3, "sts_petctmr": 3,
     "chaos": 3, "msd_task06_lung": 3, "cmedl_private_mr_cohort": 3, "nsclc_radiomics": 3,
+    "react_kd_private_cohort": 3, "hcc_tace_seg": 3,
 }  # fmt: skip
 BRATS = [name for name in PATIENTS if name.startswith("brats")]
 VOLUMES = [*BRATS, "sts_petctmr", "msd_task06_lung", "cmedl_private_mr_cohort"]

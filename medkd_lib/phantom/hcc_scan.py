@@ -1,0 +1,95 @@
+"""A person with liver cancer before the scanners: CT in two phases, PET with two tracers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medkd_lib.phantom.abdomen_frame import WALL_MM
+from medkd_lib.phantom.anatomy import FloatArray
+from medkd_lib.phantom.ct import CTSettings, scan_ct
+from medkd_lib.phantom.hcc_anatomy import HccAnatomy
+from medkd_lib.phantom.hcc_patient import HccPatient
+from medkd_lib.phantom.hcc_tissue import CONTRAST_FACTOR, Phase, abdomen_suv, phase_hu
+from medkd_lib.phantom.pet import PETSettings, scan_pet
+from medkd_lib.phantom.thigh_grid import PlacedGrid
+
+LOWEST_HU = -1024.0
+UNEVEN_UPTAKE = 0.12
+"""SD of the uptake within a mass over its mean (D; §3.4 R: parts of large ones differ)."""
+
+
+def body_grid(
+    patient: HccPatient,
+    matrix: int,
+    pixel_mm: float,
+    slice_mm: float,
+    rng: np.random.Generator,
+) -> PlacedGrid:
+    """Square slices from above the dome to below the kidneys, the body about in the middle."""
+    person = patient.person
+    low = float(rng.uniform(-122.0, -108.0)) * person.tall
+    high = person.dome_mm[0] + float(rng.uniform(8.0, 20.0))
+    count = int(np.ceil((high - low) / slice_mm)) + 1
+    # the middle of the body, skin to skin, lies behind that of the cavity
+    centre = (float(rng.normal(0.0, 3.0)), float(rng.normal(10.0, 3.0)))
+    x, y = (round(c - (matrix - 1) / 2.0 * pixel_mm, 3) for c in centre)
+    return PlacedGrid(
+        (matrix, matrix, count), (pixel_mm, pixel_mm, slice_mm), (x, y, round(low, 3))
+    )
+
+
+def body_width_mm(patient: HccPatient) -> float:
+    """From skin to skin."""
+    person = patient.person
+    return 2.0 * (person.cavity_mm[0] + WALL_MM + person.fat_mm)
+
+
+def hcc_ct(
+    patient: HccPatient,
+    anatomy: HccAnatomy,
+    phase: Phase,
+    settings: CTSettings,
+    rng: np.random.Generator,
+) -> FloatArray:
+    r"""CT numbers, (I, J, K).
+
+    A mass of membership m in a liver of :math:`H_l` shows
+
+    .. math:: H = H_l + f\,c + s\,w
+
+    with its unenhanced contrast c, the phase's factor f, its mottle s and a smooth field w of
+    variance 1; mottle does not change with the phase.
+
+    Args:
+        patient: whose.
+        anatomy: on the grid wanted.
+        phase: before or about 70 s after contrast agent.
+        settings: of the scanner.
+        rng: source of texture and noise.
+    """
+    values = phase_hu(patient.person, phase)
+    for n, look in enumerate(patient.looks, start=1):
+        values[f"mass_{n}"] = values["liver"] + CONTRAST_FACTOR[phase] * look.contrast_hu
+    hu = scan_ct(anatomy, values, settings, rng).hu
+    for layer, mass, look in zip(anatomy.masses, patient.masses, patient.looks, strict=True):
+        # s w, in the voxels' share of the mass
+        field = mass.unevenness(anatomy.grid, layer.box)
+        hu[layer.box] += np.float32(look.mottle_hu) * layer.membership * field
+    # the lowest number that scanners store
+    return np.maximum(hu, np.float32(LOWEST_HU))
+
+
+def hcc_pet(
+    patient: HccPatient, anatomy: HccAnatomy, settings: PETSettings, rng: np.random.Generator
+) -> FloatArray:
+    """SUV of the settings' tracer, (I, J, K); uptake of a mass is its ratio times the liver's."""
+    liver = patient.liver_suv[settings.tracer]
+    values = abdomen_suv(settings.tracer, liver)
+    extra = np.zeros(anatomy.grid.shape, np.float32)
+    triples = zip(anatomy.masses, patient.masses, patient.looks, strict=True)
+    for n, (layer, mass, look) in enumerate(triples, start=1):
+        ratio = look.fdg_ratio if settings.tracer == "fdg" else look.acetate_ratio
+        values[f"mass_{n}"] = ratio * liver
+        field = np.clip(mass.unevenness(anatomy.grid, layer.box), -3.0, 3.0)
+        extra[layer.box] += np.float32(UNEVEN_UPTAKE * ratio * liver) * layer.membership * field
+    return scan_pet(anatomy, values, settings, rng, extra=extra).suv
