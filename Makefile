@@ -33,4 +33,6 @@ bench: $(READY)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/phantoms.py
 	$(BIN)/python benchmarks/cmedl_step.py
+	$(BIN)/python benchmarks/region_graph.py
+	$(BIN)/python benchmarks/gromov_wasserstein.py
 	$(BIN)/python benchmarks/low_dose.py

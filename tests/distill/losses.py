@@ -18,13 +18,17 @@ from medkd_lib.distill.attention import attention_transfer
 from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.contrast import crd_in_batch
 from medkd_lib.distill.feature_distance import feature_distance
+from medkd_lib.distill.graph_terms import cosine_distance
+from medkd_lib.distill.gromov_wasserstein import gromov_wasserstein
 from medkd_lib.distill.hints import hint_loss
 from medkd_lib.distill.image_l1 import image_l1
 from medkd_lib.distill.logits import dkd, hinton_kd
 from medkd_lib.distill.ofa import ofa
 from medkd_lib.distill.partial_cross_attention import partial_cross_attention_loss
+from medkd_lib.distill.region_graph import Graph, GraphWeights, region_graph_distillation
 from medkd_lib.distill.relations import rkd, rkd_angle, rkd_distance
 from medkd_lib.distill.tokens import token_loss
+from medkd_lib.models.region_graph import RegionGraph
 
 LABELS = torch.tensor([0, 3, 1, 2, 2, 4])
 BALANCED = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -80,6 +84,7 @@ CHANGES: Mapping[str, Callable[[Tensor, Tensor], Pair]] = {
     "order of positions": lambda s, t: (_positions(s), _positions(t)),
     "order of positions of either": lambda s, t: (_positions(s), t.flip(2, 3)),
     "order of tokens": lambda s, t: (s.roll(1, -2), t.roll(1, -2)),
+    "order of tokens of either": lambda s, t: (s.roll(1, -2), t.flip(-2)),
     "joint shift": lambda s, t: (s + 3, t + 3),
     "joint scale": lambda s, t: (7 * s, 7 * t),
     "rotation of either space": lambda s, t: (_rotation(s, 7), _rotation(t, 8)),
@@ -124,6 +129,26 @@ def enhanced(teacher: Tensor) -> Least:
     return Least(w.log(), teacher, float(value))
 
 
+def graph(tokens: Tensor) -> Graph:
+    """Tokens as the nodes of complete graphs, pooled nodes being float32 at least."""
+    wide = tokens if tokens.dtype == torch.float64 else tokens.float()
+    present = torch.ones(tokens.shape[:2], dtype=torch.bool)
+    similarity = RegionGraph(wide, present, wide[..., :3].detach()).similarity()
+    return Graph(tokens, similarity, present)
+
+
+def graph_terms(student: Tensor, teacher: Tensor, *weights: float) -> Tensor:
+    """Node, edge and Gromov–Wasserstein terms, weighed."""
+    return region_graph_distillation(graph(student), graph(teacher), GraphWeights(*weights)).total
+
+
+def gromov(student: Tensor, teacher: Tensor) -> Tensor:
+    """Gromov–Wasserstein of cosine distances, without a word on which node is which."""
+    s, t = graph(student), graph(teacher)
+    pair = cosine_distance(s.similarity), cosine_distance(t.similarity)
+    return gromov_wasserstein(*pair, s.present, t.present)
+
+
 @dataclass(frozen=True)
 class Loss:
     """One row: the call, and what the definition promises of it.
@@ -152,6 +177,7 @@ class Loss:
 SHIFT = ("shift of an image's logits",)
 SIMILARITY = ("rotation of either space", "shift of either space", "scale of either space")
 TURNED = ("rotation of both", "length of an embedding", "exchange of the two")
+NODES = ("order of tokens", "length of an embedding", "exchange of the two")
 PLACE = ("channel order of both", "order of positions")
 LOOK = ("scale of an image's map", "sign of activations", "channel order of either map")
 
@@ -299,6 +325,35 @@ LOSSES: Mapping[str, Loss] = {
         "test_tokens.py::test_closed_form",
         "closed form",
         ("order of tokens", "exchange of the two"),
+    ),
+    "node_term": Loss(
+        lambda s, t, y: graph_terms(s, t, 1, 0, 0),
+        TOKENS,
+        "test_graph_terms.py::test_nodes_are_compared_by_cosine",
+        "PyTorch",
+        NODES,
+    ),
+    "edge_term": Loss(
+        lambda s, t, y: graph_terms(s, t, 0, 1, 0),
+        TOKENS,
+        "test_graph_terms.py::test_edges_equal_the_definition",
+        "definition",
+        NODES,
+    ),
+    "gromov_wasserstein": Loss(
+        lambda s, t, y: gromov(s, t),
+        TOKENS,
+        "test_gromov_wasserstein.py::test_pots_solver_agrees",
+        "POT",
+        ("order of tokens", "order of tokens of either", "length of an embedding"),
+        least_where="0 at student = teacher, or its nodes in another order",
+    ),
+    "region_graph_distillation": Loss(
+        lambda s, t, y: graph_terms(s, t, 1, 1, 1),
+        TOKENS,
+        "test_region_graph.py::test_the_total_is_the_weighed_sum",
+        "its terms",
+        NODES[:2],
     ),
     # Nothing crossed, so that nothing is drawn. Scale-free: in the paper's form the Gram term grows
     # with the fourth power of the values, and its gradient leaves float16 at values of 1e3.
