@@ -15,12 +15,15 @@ import pytest
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 
-# A program of its own, like the command line; the code hash is held still while files change.
+# A program of its own, like the command line; the code hash is held still while files change. A
+# suite that a shell runs in the background would hand on an ignored Ctrl-C.
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from medkd_lib.course import run
 run.code_hash = lambda: "code"
+signal.signal(signal.SIGINT, signal.default_int_handler)
 here = Path.cwd()
 try:
     outcomes = run.run_lessons(run.make_requests(sys.argv[1:], {}, caller=here), caller=here)
