@@ -51,7 +51,7 @@ class Hints:
             scale of random features does not decide.
         warm_up: share of the steps in which the weight rises from 0: a teacher that has learned
             nothing yet has nothing to say. Its own loss on translated images does not wait: where
-            it did (3 trainings), teachers settled on answering nothing there.
+            it did, one of two teachers settled on answering nothing there, and CMEDL with it.
         detach: no gradient of the hints reaches the teacher. Without it both can agree on
             nothing: features that shrink to zero.
     """
