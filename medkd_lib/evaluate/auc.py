@@ -76,6 +76,38 @@ def auc_difference(
     return _summary(class_names, values - rival_values, drawn - rival_drawn)
 
 
+def auc_of_cases(p: Predictions) -> Floats:
+    r"""Return one number per case whose mean is the macro AUC, ``(N,)``.
+
+    $$v_i = \frac1C\sum_c A_c + \frac{N}{n_{ic}}\,(P_{ic} - A_c)$$
+
+    with the AUC A of class c against the rest, the placement P of case i (the share of the cases of
+    the other kind that it is ranked rightly against), and the number n of cases of its own kind.
+    They are the AUC's infinitesimal jackknife: their variance over N is DeLong's, so redrawing
+    patients and paired contrasts work on them as on any mean.
+
+    Raises:
+        ValueError: a class without a case, or without any other case.
+
+    Source: DeLong, DeLong & Clarke-Pearson 1988.
+    """
+    truth = p.labels[:, None] == np.arange(p.probabilities.shape[1])
+    each = []
+    for scores, positive in zip(p.probabilities.T, truth.T, strict=True):
+        if positive.all() or not positive.any():
+            raise ValueError(
+                f"auc_of_cases: expected cases of every class, found {truth.sum(0).tolist()}"
+            )
+        yes, no = scores[positive], scores[~positive]
+        ahead = (yes[:, None] > no) + 0.5 * (yes[:, None] == no)
+        area, values = ahead.mean(), np.empty(len(scores))
+        # A + N/n (P - A), n the cases of the same kind
+        values[positive] = area + len(scores) / len(yes) * (ahead.mean(1) - area)
+        values[~positive] = area + len(scores) / len(no) * (ahead.mean(0) - area)
+        each.append(values)
+    return np.asarray(np.mean(each, axis=0))
+
+
 def _all(p: Predictions, class_names: Sequence[str], weights: Floats) -> tuple[Floats, Floats]:
     """AUCs ``(C + 2,)`` and redrawn ones ``(draws, C + 2)``."""
     classes = p.probabilities.shape[1]

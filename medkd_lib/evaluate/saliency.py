@@ -61,6 +61,8 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
     $$\alpha_k = \frac1{hw}\sum_{ij}\frac{\partial z_c}{\partial A_{kij}},\qquad
     L_{ij} = \max\Bigl(0, \sum_k \alpha_k A_{kij}\Bigr)\Big/\max_{ij} L_{ij}$$
 
+    and the same over three axes for volumes.
+
     Before a global mean and a linear head this is the class activation map of Zhou et al. 2016.
     If nothing speaks for the class the map is zero, and stays zero. No parameter's ``grad`` is
     touched; frozen parameters do no harm.
@@ -68,16 +70,16 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
     Args:
         model: in eval mode, images to logits ``(N, C)``.
         place: module path of the map, as in ``model.named_modules()``.
-        images: ``(N, channels, H, W)``.
+        images: ``(N, channels, H, W)`` or ``(N, channels, D, H, W)``.
         classes: ``(N,)``, whose logit is explained: the answer's or the label's.
 
     Shapes:
-        output ``(N, h, w)``, detached, 0…1.
+        output ``(N, h, w)`` or ``(N, d, h, w)``, detached, 0…1.
 
     Raises:
         KeyError: no such place.
-        ValueError: model in training mode, a place that gives no ``(N, K, h, w)`` map, or one
-            that the logits do not depend on.
+        ValueError: model in training mode, a place that gives no ``(N, K, h, w)`` map (or
+            ``(N, K, d, h, w)``), or one that the logits do not depend on.
 
     Source: Selvaraju et al. 2017, equations 1 and 2; the division by the maximum is for drawing.
     """
@@ -91,9 +93,11 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
         logits = model(images.detach().requires_grad_())
         chosen = logits.gather(1, classes[:, None].to(logits.device)).sum()
     found = seen.get("map")
-    if not isinstance(found, Tensor) or found.ndim != 4:
+    if not isinstance(found, Tensor) or found.ndim not in (4, 5):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(f"grad_cam: expected a map (N, K, h, w) at {place!r}, found {shape}")
+        raise ValueError(
+            f"grad_cam: expected a map (N, K, h, w) or (N, K, d, h, w) at {place!r}, found {shape}"
+        )
     gradient = None
     if chosen.requires_grad and found.requires_grad:
         (gradient,) = torch.autograd.grad(chosen, found, allow_unused=True)
@@ -103,9 +107,10 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
             "torch.no_grad (a guarded teacher is its .network)?"
         )
     # α_k = mean_ij ∂z_c/∂A_kij;  L = ReLU(Σ_k α_k A_k)
-    alpha = gradient.mean(dim=(2, 3), keepdim=True)
+    places = tuple(range(2, found.ndim))
+    alpha = gradient.mean(dim=places, keepdim=True)
     cam = (alpha * found.detach()).sum(dim=1).relu()
-    highest = cam.amax(dim=(1, 2), keepdim=True)
+    highest = cam.amax(dim=tuple(range(1, cam.ndim)), keepdim=True)
     return cam / torch.where(highest > 0, highest, 1)
 
 
@@ -128,8 +133,8 @@ def localisation(maps: Tensor, masks: Tensor) -> Localisation:
     (``share.nanmean()``).
 
     Args:
-        maps: ``(N, h, w)``, non-negative; blown up to the masks bilinearly.
-        masks: ``(N, H, W)``, true inside; at least as large as the maps.
+        maps: ``(N, h, w)`` or ``(N, d, h, w)``, non-negative; blown up to the masks linearly.
+        masks: ``(N, H, W)`` or ``(N, D, H, W)``, true inside; at least as large as the maps.
 
     Raises:
         ValueError: shapes that do not match, or a negative map.
@@ -137,24 +142,26 @@ def localisation(maps: Tensor, masks: Tensor) -> Localisation:
     Source: pointing game of Zhang et al. 2018, without their tolerance of 15 pixels, which would
     be a whole lesion here.
     """
-    fits = maps.ndim == masks.ndim == 3 and len(maps) == len(masks)
-    if not fits or maps.shape[1] > masks.shape[1] or maps.shape[2] > masks.shape[2]:
+    fits = maps.ndim == masks.ndim in (3, 4) and len(maps) == len(masks)
+    if not fits or any(m > n for m, n in zip(maps.shape[1:], masks.shape[1:], strict=True)):
         raise ValueError(
-            "localisation: expected maps (N, h, w) and masks (N, H, W) at least as large, found "
-            f"{tuple(maps.shape)} and {tuple(masks.shape)}"
+            "localisation: expected maps (N, h, w) and masks (N, H, W) at least as large (or both "
+            f"of volumes), found {tuple(maps.shape)} and {tuple(masks.shape)}"
         )
     if bool((maps < 0).any()):
         raise ValueError("localisation: expected non-negative maps, found values below 0")
     inside = masks.bool()
-    large = F.interpolate(
-        maps.float()[:, None], masks.shape[-2:], mode="bilinear", align_corners=False
-    )[:, 0]
-    mass = large.sum(dim=(1, 2))
-    share = (large * inside).sum(dim=(1, 2)) / torch.where(mass > 0, mass, 1)
+    axes = tuple(range(1, masks.ndim))
+    linear = "bilinear" if masks.ndim == 3 else "trilinear"
+    large = F.interpolate(maps.float()[:, None], masks.shape[1:], mode=linear, align_corners=False)[
+        :, 0
+    ]
+    mass = large.sum(dim=axes)
+    share = (large * inside).sum(dim=axes) / torch.where(mass > 0, mass, 1)
     # interpolation leaves equal pixels a rounding apart
-    highest = large >= (1 - 1e-5) * large.amax(dim=(1, 2), keepdim=True)
-    hit = (highest & inside).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))
+    highest = large >= (1 - 1e-5) * large.amax(dim=axes, keepdim=True)
+    hit = (highest & inside).sum(dim=axes) / highest.sum(dim=axes)
     hit = torch.where(mass > 0, hit, 0.0)
-    empty = ~inside.any(dim=2).any(dim=1)
+    empty = ~inside.flatten(1).any(dim=1)
     nothing = torch.full_like(share, math.nan)
     return Localisation(torch.where(empty, nothing, share), torch.where(empty, nothing, hit))

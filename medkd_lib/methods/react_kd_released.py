@@ -1,8 +1,9 @@
-r"""REACT-KD as *released*: the graph term that is not zero for equal graphs.
+r"""REACT-KD as *released*: a graph term that is not zero for equal graphs, and a heavy student.
 
-Not a loss to train with. It re-enacts, from its formulas, the graph loss of the authors' public
-code (Kinetics-JOJO/REACT-KD, ``losses/graph_loss.py`` of 2025-08-08, Apache-2.0), for the lesson
-that shows what follows from it. Nothing of their code is used here.
+No loss to train with, and no network to deploy. The loss re-enacts, from its formulas, the graph
+loss of the authors' public code (Kinetics-JOJO/REACT-KD, ``losses/graph_loss.py`` of 2025-08-08,
+Apache-2.0), for the lesson that shows what follows from it; the student is that of
+``models/student.py``. Nothing of their code is used here.
 
 The plan π that says which node is which has the total mass 1, so its rows sum to 1/N. Used as if
 they summed to 1, they shrink what they carry: $\pi D\pi^\top$ is about N² times too small. Equal
@@ -12,15 +13,51 @@ In their trainer the term does not even do that: the student's map is detached a
 before its graph is built, and no teacher's graph is made at all.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from monai.networks.nets import SegResNet
+from torch import Tensor, nn
 
 from medkd_lib.distill.graph_terms import carry_edges, carry_nodes
 from medkd_lib.distill.precision import unit
+
+
+class ReleasedStudent(nn.Sequential):
+    """The released "lightweight" student of one modality: 26.3 M weights, 95 % in one layer.
+
+    A whole SegResNet with its decoder (1.17 M), its 24 channels at full resolution averaged to a
+    grid of 8 × 16 × 16, flattened to 49,152 numbers, and a layer of 512 on top. The mean of the
+    encoder's last map, as `FusedClassifier` takes it, needs 1.1 M for all.
+
+    Args:
+        classes: number of logits.
+
+    Attributes:
+        segresnet: the network with its decoder.
+        widest: that one layer.
+
+    Shapes:
+        input ``(B, 1, D, H, W)``, axes divisible by 8; output ``(B, classes)``.
+    """
+
+    GRID = (8, 16, 16)
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        channels, hidden = 24, 512
+        self.segresnet = SegResNet(
+            init_filters=8, in_channels=1, out_channels=channels, dropout_prob=0.3, norm="INSTANCE"
+        )
+        self.pool = nn.AdaptiveAvgPool3d(self.GRID)
+        self.flat = nn.Flatten()
+        self.widest = nn.Linear(channels * math.prod(self.GRID), hidden)
+        self.active = nn.ReLU()
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(hidden, classes)
 
 
 class ReleasedTerms(NamedTuple):

@@ -25,6 +25,11 @@ class RegionGraph:
     present: Tensor
     centroids_mm: Tensor
 
+    def of(self, patient: int) -> "RegionGraph":
+        """Return the graph of one patient of the batch, as a batch of one."""
+        row = slice(patient, patient + 1)
+        return RegionGraph(self.nodes[row], self.present[row], self.centroids_mm[row])
+
     def similarity(self) -> Tensor:
         r"""Return edges by what nodes say: cosines ``(B, R, R)``, 0 at absent nodes.
 

@@ -3,7 +3,7 @@
 A new loss of `medkd_lib/distill/` is one more line in `LOSSES`; `test_contract.py` then holds it to
 every property, and its row appears in the printed table. Not here are losses without a student
 and a teacher to be equal: of a discriminator's answers (`adversarial.py`, squares of `gan.py`)
-and of a code against its prior (`vae.py`).
+and of a code against its prior (`vae.py`). The focal loss is here: labels are its teacher.
 """
 
 import math
@@ -17,7 +17,9 @@ from torch import Tensor
 from medkd_lib.distill.attention import attention_transfer
 from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.contrast import crd_in_batch
+from medkd_lib.distill.cross_image import cross_image_relations
 from medkd_lib.distill.feature_distance import feature_distance
+from medkd_lib.distill.focal import focal_loss
 from medkd_lib.distill.graph_terms import cosine_distance
 from medkd_lib.distill.gromov_wasserstein import gromov_wasserstein
 from medkd_lib.distill.hints import hint_loss
@@ -27,6 +29,7 @@ from medkd_lib.distill.ofa import ofa
 from medkd_lib.distill.partial_cross_attention import partial_cross_attention_loss
 from medkd_lib.distill.region_graph import Graph, GraphWeights, region_graph_distillation
 from medkd_lib.distill.relations import rkd, rkd_angle, rkd_distance
+from medkd_lib.distill.several_teachers import confidence_weights, equal_weights, weighed_kd
 from medkd_lib.distill.tokens import token_loss
 from medkd_lib.models.region_graph import RegionGraph
 
@@ -129,6 +132,30 @@ def enhanced(teacher: Tensor) -> Least:
     return Least(w.log(), teacher, float(value))
 
 
+def sure(teacher: Tensor) -> Least:
+    """All of the mass on the labels."""
+    return Least(100.0 * F.one_hot(LABELS, teacher.shape[1]).double(), teacher, 0.0)
+
+
+def two_teachers(teacher: Tensor) -> Tensor:
+    """A second opinion: the same with its classes in another order."""
+    return torch.stack([teacher, teacher.flip(1)])
+
+
+def mixture(teacher: Tensor, weighing: Callable[[Tensor, Tensor], Tensor]) -> Least:
+    """Student = the teachers' weighed mean; the value is their divergence from it."""
+    both = two_teachers(teacher)
+    weights = weighing(both, LABELS)[..., None]
+    p = (both / 3).softmax(2)
+    mean = (weights * p).sum(0)
+    value = 9 * (weights * p * (p / mean).log()).sum((0, 2)).mean()
+    return Least(3 * mean.log(), teacher, float(value))
+
+
+def equally(teachers: Tensor, labels: Tensor) -> Tensor:
+    return equal_weights(teachers)
+
+
 def graph(tokens: Tensor) -> Graph:
     """Tokens as the nodes of complete graphs, pooled nodes being float32 at least."""
     wide = tokens if tokens.dtype == torch.float64 else tokens.float()
@@ -196,6 +223,33 @@ LOSSES: Mapping[str, Loss] = {
         "test_logits.py::test_dkd_equals_its_definition",
         "definition",
         SHIFT,
+    ),
+    "focal_loss": Loss(
+        lambda s, t, y: focal_loss(s, y),
+        LOGITS,
+        "test_focal.py::test_monai_agrees",
+        "MONAI",
+        SHIFT,
+        least=sure,
+        least_where="0 where all mass is on the label",
+    ),
+    "weighed_kd": Loss(
+        lambda s, t, y: weighed_kd(s, two_teachers(t), equal_weights(two_teachers(t)), 3.0),
+        LOGITS,
+        "test_several_teachers.py::test_the_definition_teacher_by_teacher",
+        "definition",
+        SHIFT,
+        least=lambda t: mixture(t, equally),
+        least_where="the teachers' divergence at student = their mean",
+    ),
+    "weighed_kd, confidence": Loss(
+        lambda s, t, y: weighed_kd(s, two_teachers(t), confidence_weights(two_teachers(t), y), 3.0),
+        LOGITS,
+        "test_several_teachers.py::test_the_definition_teacher_by_teacher",
+        "definition",
+        SHIFT,
+        least=lambda t: mixture(t, confidence_weights),
+        least_where="the same with the mean weighed",
     ),
     "ofa": Loss(
         ofa,
@@ -354,6 +408,14 @@ LOSSES: Mapping[str, Loss] = {
         "test_region_graph.py::test_the_total_is_the_weighed_sum",
         "its terms",
         NODES[:2],
+    ),
+    "cross_image_relations": Loss(
+        lambda s, t, y: cross_image_relations(s, t, torch.ones(s.shape[:2], dtype=torch.bool)),
+        TOKENS,
+        "test_cross_image.py::test_loops_over_regions_agree",
+        "definition, region by region",
+        ("order of tokens", "length of an embedding"),
+        relational=True,
     ),
     # Nothing crossed, so that nothing is drawn. Scale-free: in the paper's form the Gram term grows
     # with the fourth power of the values, and its gradient leaves float16 at values of 1e3.

@@ -1,4 +1,4 @@
-"""The released graph term is not zero for equal graphs and collapses a student; mended it is."""
+"""The released graph term: not zero for equal graphs, unless mended; the student: not light."""
 
 import ot
 import pytest
@@ -9,11 +9,15 @@ from medkd_lib.distill.graph_terms import cosine_distance
 from medkd_lib.distill.gromov_wasserstein import gromov_wasserstein
 from medkd_lib.distill.precision import unit
 from medkd_lib.methods.react_kd_released import (
+    ReleasedStudent,
     graph_taught_by,
     mean_node_distance,
     released_plan,
     released_terms,
 )
+from medkd_lib.models.fused_classifier import Branch, FusedClassifier
+from medkd_lib.models.segresnet_encoder import SegResNetEncoder
+from medkd_lib.models.small_cnn import parameter_count
 from tests.distill.losses import random
 
 
@@ -66,3 +70,29 @@ def test_a_student_that_obeys_it_collapses() -> None:
     assert spread["mended"] == pytest.approx(wanted, rel=0.05)
     apart = {name: float(true_distance(nodes, teacher)) for name, nodes in taught.items()}
     assert apart["released"] > 0.5 and apart["true"] < 0.001 and apart["mended"] < 0.001
+
+
+def test_the_lightweight_student_is_one_layer() -> None:
+    student = ReleasedStudent()
+    whole, network = parameter_count(student), parameter_count(student.segresnet)
+    layer = parameter_count(student.widest)
+    assert layer == 49_152 * 512 + 512
+    assert network == 1_174_704 and whole == network + layer + 512 * 3 + 3 == 26_342_579
+    assert layer / whole == pytest.approx(0.955, abs=5e-4)
+    # The same encoder with the mean of its last map, attention and a common width for the graph
+    pooled = FusedClassifier({"ct": Branch(("ct",), SegResNetEncoder(1))}, classes=3)
+    encoder = 1_100_664
+    around = (64 + 1) * 32 + (2 * 32 * 4 + 2 * 7**3) + (32 + 1) * 3
+    assert parameter_count(pooled) == encoder + around < whole / 23
+
+
+def test_the_released_student_answers_in_eval_alone_without_chance() -> None:
+    torch.manual_seed(0)
+    student = ReleasedStudent()
+    volumes = torch.randn(2, 1, 16, 32, 32)
+    with torch.no_grad():
+        assert not torch.equal(student(volumes), student(volumes))  # two dropouts
+        assert torch.equal(student.eval()(volumes), student(volumes))
+        pooled = student.pool(student.segresnet(volumes))
+        assert pooled.shape == (2, 24, *ReleasedStudent.GRID)
+        assert student(volumes).shape == (2, 3)
