@@ -8,13 +8,21 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from medkd_lib.course.experiments.cmedl_budget import LESSON, PAPER, Budget, network, translator
+from medkd_lib.course.experiments.cmedl_budget import (
+    LESSON,
+    PAPER,
+    Architecture,
+    Budget,
+    method,
+    network,
+    translator,
+)
 from medkd_lib.course.experiments.cmedl_study import TEACHER, CmedlStudy, Plan
 from medkd_lib.course.experiments.modalities import Modalities, divide, with_truth
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.sections import Sections
 from medkd_lib.methods.bedside import PSEUDO_ONLY
-from medkd_lib.methods.cmedl_parts import STUDENTS, Student, Weights
+from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Student, Weights
 
 TINY = replace(
     LESSON, steps=3, unet=(4, 4, 8), generator=(2, 1), judge=(2, 1), densefcn=(4, 2, 1, 2),
@@ -84,12 +92,24 @@ def test_every_arm_answers_for_every_test_section(study: CmedlStudy) -> None:
     assert study.translated(trained).shape == study.modalities.test.images["ct"].shape
 
 
-def test_students_begin_alike_and_a_cached_run_gives_the_same_answers(study: CmedlStudy) -> None:
+@pytest.mark.parametrize("kind", ["unet", "densefcn", "mrrn"])
+def test_students_begin_alike_and_unlike_their_teacher(kind: Architecture) -> None:
+    begun = method(TINY, architecture=kind, hints=Hints(), weights=Weights(), seed=3).networks
+    first = begun["student_alone"].state_dict()
+    for name in STUDENTS.keys() - {"concat"}:
+        other = begun[f"student_{name}"].state_dict()
+        assert all(torch.equal(first[key], other[key]) for key in first), name
+    teacher = begun["teacher"].state_dict()
+    assert any(not torch.equal(first[key], teacher[key]) for key in first)
+    # two channels are another first convolution
+    assert next(begun["student_concat"].parameters()).shape[1] == 2
+
+
+def test_a_cached_run_gives_the_same_answers(study: CmedlStudy) -> None:
     fresh, again = study.train(), study.train()
+    assert again.from_cache and not fresh.from_cache
     for arm in study.arms:
         assert np.array_equal(study.masks(fresh, arm), study.masks(again, arm))
-    untrained = {n: network("unet", TINY, 1).state_dict() for n in ("a", "b")}
-    assert untrained["a"].keys() == untrained["b"].keys()
 
 
 def test_true_hints_need_a_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

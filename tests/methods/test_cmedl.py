@@ -1,16 +1,19 @@
 """CMEDL: who is trained by what, and what leaves the lab."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from lightning_fabric import Fabric
+from monai.losses.dice import DiceCELoss
 from torch import Tensor
 
 from medkd_lib.data.batches import Batch
 from medkd_lib.data.section_views import section_views
+from medkd_lib.distill.feature_distance import feature_distance
 from medkd_lib.methods.base import bare
 from medkd_lib.methods.cmedl import CMEDL
 from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Student, Weights
@@ -20,7 +23,9 @@ from medkd_lib.methods.translate import Translator
 from medkd_lib.models.fc_densenet import FCDenseNet
 from medkd_lib.models.patch_discriminator import patch_discriminator
 from medkd_lib.models.resnet_generator import ResnetGenerator
+from medkd_lib.models.segmentation import SegmentationNetwork
 from medkd_lib.models.shared_latent import SharedLatentTranslator
+from medkd_lib.models.tap import tap
 from medkd_lib.models.unet import UNet
 
 SIDE = 16
@@ -107,6 +112,58 @@ def test_one_step_trains_everything(translator: Callable[[Weights], Translator])
     assert not {f"{s}_hint" for s in ("alone", "concat", "more_labels")} & set(losses)
 
 
+def maps(network: SegmentationNetwork, images: Tensor) -> Sequence[Tensor]:
+    places = {place: place for place in network.hint_places}
+    with tap(network, places) as seen:
+        network(images)
+    return [seen[place] for place in network.hint_places]
+
+
+@pytest.mark.parametrize("translator", [cycle, latent])
+def test_a_step_has_the_losses_of_its_equations(
+    translator: Callable[[Weights], Translator],
+) -> None:
+    made, given = method(translator=translator), batch()
+    teacher, *students = (
+        deepcopy(bare(made.networks[name]))
+        for name in ("teacher", "student_cmedl", "student_concat", "student_more_labels")
+    )
+    losses = made.update(given)
+    # teacher and students see what the generator paints after its own step
+    source, pseudo = given["source"], made.translator.translate(given["source"])
+    loss = DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True,
+        lambda_ce=Weights().cross_entropy,
+    )  # fmt: skip
+
+    def segmented(network: torch.nn.Module, images: Tensor, masks: Tensor) -> Tensor:
+        found: Tensor = loss(network(images), masks[:, None].float())
+        return found
+
+    cmedl, concat, more = students
+    both = torch.cat([source, given["more"]])
+    wanted = {
+        # L_seg(T(x_m), y_m) + L_seg(T(G(x_c)), y_c)
+        "teacher": segmented(teacher, given["target"], given["target_masks"])
+        + segmented(teacher, pseudo, given["source_masks"]),
+        "cmedl_segmentation": segmented(cmedl, source, given["source_masks"]),
+        "concat_segmentation": segmented(
+            concat, torch.cat([source, pseudo], 1), given["source_masks"]
+        ),
+        "more_labels_segmentation": segmented(
+            more, both, torch.cat([given["source_masks"], given["more_masks"]])
+        ),
+    }
+    # the three students with hints begin with the same weights; row n's other patient is row n - 1
+    looked_at = {"cmedl": pseudo, "true_hints": given["true"], "other_hints": pseudo[[2, 0, 1]]}
+    assert isinstance(cmedl, SegmentationNetwork) and isinstance(teacher, SegmentationNetwork)
+    for name, images in looked_at.items():
+        pairs = zip(maps(cmedl, source), maps(teacher, images), strict=True)
+        wanted[f"{name}_hint"] = torch.stack([feature_distance(s, t) for s, t in pairs]).sum()
+    for name, value in wanted.items():
+        torch.testing.assert_close(losses[name], value.detach(), atol=1e-4, rtol=1e-4, msg=name)
+
+
 def trained(students: dict[str, Student], steps: int = 3, **settings: Any) -> CMEDL:
     made = method(students=students, **settings)
     for step in range(steps):
@@ -124,6 +181,12 @@ def test_a_student_alone_does_not_notice_the_others() -> None:
     alone = trained({"alone": Student(), "cmedl": Student("pseudo")}, hints=Hints(weight=5.0))
     key = "student_alone"
     assert torch.equal(weights_of(both.networks[key]), weights_of(alone.networks[key]))
+
+
+def test_hints_of_no_weight_teach_nothing_to_the_last_bit() -> None:
+    made = trained({"alone": Student(), "cmedl": Student("pseudo")}, hints=Hints(weight=0.0))
+    alone, cmedl = (weights_of(made.networks[f"student_{name}"]) for name in ("alone", "cmedl"))
+    assert torch.equal(alone, cmedl)
 
 
 def test_hints_from_different_pictures_teach_differently() -> None:

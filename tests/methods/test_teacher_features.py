@@ -178,9 +178,3 @@ def test_a_training_with_the_term_goes_on_to_the_bit() -> None:
         second.update(batch(seed=step))
     for name, network in whole.networks.items():
         assert torch.equal(weights_of(network), weights_of(second.networks[name])), name
-
-
-def test_a_translator_without_features_says_what_it_needs() -> None:
-    translator = cycle(Weights(contextual=1.0))
-    with pytest.raises(ValueError, match="expected `features`"):
-        translator.contextual(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))
