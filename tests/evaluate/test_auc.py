@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medkd_lib.evaluate.auc import auc_difference, auc_table, weighted_auc
+from medkd_lib.evaluate.auc import auc_difference, auc_of_cases, auc_table, weighted_auc
 from medkd_lib.evaluate.classify import Predictions, auc_macro
 from medkd_lib.evaluate.intervals import patient_bootstrap, redrawn_patients
 
@@ -107,3 +107,86 @@ def test_what_has_no_auc_is_refused() -> None:
         auc_table(p, ("a", "b", "macro"))
     with pytest.raises(ValueError, match="same cases"):
         auc_difference(p, drawn(n=20, seed=1), NAMES)
+
+
+def delong_variance(p: Predictions) -> float:
+    """Return the variance of the macro AUC, from placements and covariances over classes.
+
+    With V10 (of the positive, ``(n+,)``) and V01 (of the negative): for one class the variance is
+    var(V10) / n+ + var(V01) / n-; cases of one class are negatives of the others, so that of a mean
+    over classes is written as a sum over cases of what each brings to all of them.
+    """
+    n, classes = p.probabilities.shape
+    brought = np.zeros(n)
+    for c in range(classes):
+        yes = [i for i in range(n) if p.labels[i] == c]
+        no = [i for i in range(n) if p.labels[i] != c]
+        kernel = np.array(
+            [
+                [
+                    1.0 if p.probabilities[i, c] > p.probabilities[j, c]
+                    else 0.5 if p.probabilities[i, c] == p.probabilities[j, c] else 0.0
+                    for j in no
+                ]
+                for i in yes
+            ]
+        )  # fmt: skip
+        area = kernel.mean()
+        for row, i in enumerate(yes):
+            brought[i] += (kernel[row].mean() - area) / len(yes) / classes
+        for column, j in enumerate(no):
+            brought[j] += (kernel[:, column].mean() - area) / len(no) / classes
+    return float((brought**2).sum())
+
+
+def with_ties(seed: int = 0) -> Predictions:
+    p = drawn(n=60, seed=seed)
+    return Predictions(np.round(p.probabilities, 1), p.labels, p.patients)
+
+
+@pytest.mark.parametrize("p", [drawn(), drawn(n=40, seed=4), with_ties()], ids=["n", "few", "ties"])
+def test_the_mean_over_cases_is_the_macro_auc_and_their_variance_delongs(p: Predictions) -> None:
+    values = auc_of_cases(p)
+    table = auc_table(p, NAMES, draws=2)
+    assert values.mean() == pytest.approx(table["macro"].value, abs=1e-12)
+    assert values.shape == (len(p.labels),)
+    assert values.var() / len(values) == pytest.approx(delong_variance(p), rel=1e-10)
+
+
+def test_two_classes_of_which_one_is_the_other_have_delongs_textbook_variance() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.repeat([0, 1], [30, 50])
+    p = Predictions.from_logits(
+        rng.normal(0, 1, (80, 2)) + np.eye(2)[labels], labels, tuple(map(str, range(80)))
+    )
+    yes, no = p.probabilities[labels == 1, 1], p.probabilities[labels == 0, 1]
+    ahead = yes[:, None] > no
+    # DeLong et al. 1988 divide by n - 1; the jackknife by n
+    delong = np.var(ahead.mean(1), ddof=1) / 50 + np.var(ahead.mean(0), ddof=1) / 30
+    mine = np.var(ahead.mean(1)) / 50 + np.var(ahead.mean(0)) / 30
+    values = auc_of_cases(p)
+    # one class against the rest is the other against the rest: their mean is either
+    assert values.var() / 80 == pytest.approx(mine) == pytest.approx(delong, rel=0.04)
+
+
+def test_redrawing_cases_gives_the_interval_of_redrawing_aucs() -> None:
+    p = drawn(n=300)
+    by_cases = patient_bootstrap(auc_of_cases(p), p.patients)
+    by_aucs = auc_table(p, NAMES)["macro"].interval
+    np.testing.assert_allclose(by_cases, by_aucs, atol=0.006)
+
+
+def test_cases_that_all_tie_have_no_opinion() -> None:
+    p = drawn(n=30)
+    even = Predictions(np.full((30, 3), 1 / 3), p.labels, p.patients)
+    np.testing.assert_allclose(auc_of_cases(even), 0.5)
+
+
+def test_cases_of_a_missing_class_have_no_auc() -> None:
+    p = drawn(n=20)
+    gone = Predictions(p.probabilities, np.where(p.labels == 2, 0, p.labels), p.patients)
+    with pytest.raises(ValueError, match=r"cases of every class, found \[\d+, \d+, 0\]"):
+        auc_of_cases(gone)
+    alone = Predictions(p.probabilities, np.full(20, 1), p.patients)
+    with pytest.raises(ValueError, match=r"found \[0, 20, 0\]"):
+        auc_of_cases(alone)

@@ -156,7 +156,7 @@ def test_grad_cam_says_what_is_wrong() -> None:
         grad_cam(toy().train(), "conv", x, classes)
     with pytest.raises(KeyError, match="no module 'stem'"):
         grad_cam(model, "stem", x, classes)
-    with pytest.raises(ValueError, match=r"map \(N, K, h, w\) at 'head', found \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"map \(N, K, h, w\) or .* at 'head', found \(2, 2\)"):
         grad_cam(model, "head", x, classes)
     with pytest.raises(ValueError, match="no gradient at 'aside'"):
         grad_cam(model, "aside", x, classes)
@@ -209,3 +209,73 @@ def test_localisation_says_what_is_wrong() -> None:
         localisation(torch.zeros(1, 8, 8), torch.zeros(1, 4, 4))
     with pytest.raises(ValueError, match="non-negative"):
         localisation(-torch.ones(1, 2, 2), torch.ones(1, 4, 4))
+
+
+class ToyOfVolumes(nn.Module):
+    """The same over three axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(1, 3, 3, padding=1)
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(x).mean(dim=(2, 3, 4)))
+
+
+def test_grad_cam_of_volumes_is_the_class_activation_map() -> None:
+    torch.manual_seed(0)
+    model, x, classes = (
+        ToyOfVolumes().double().eval(),
+        random(3, 1, 4, 6, 8),
+        torch.tensor([0, 1, 1]),
+    )
+    found = grad_cam(model, "conv", x, classes)
+    with torch.no_grad():
+        expected = torch.einsum("nk,nkdhw->ndhw", model.head.weight[classes], model.conv(x)).relu()
+    for one, other in zip(found, expected, strict=True):  # each by its own maximum
+        torch.testing.assert_close(one, other / other.max())
+    assert found.shape == (3, 4, 6, 8)
+    alone = [grad_cam(model, "conv", x[i : i + 1], classes[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(found, torch.cat(alone))
+
+
+def test_a_volume_of_one_slice_is_that_slice() -> None:
+    maps, masks = random(4, 5, 6).abs(), random(4, 10, 12) > 0.5
+    flat, deep = localisation(maps, masks), localisation(maps[:, None], masks[:, None])
+    torch.testing.assert_close(deep.share, flat.share)
+    torch.testing.assert_close(deep.hit, flat.hit)
+    assert bool((flat.share > 0).all())
+
+
+def test_localisation_in_volumes_by_hand() -> None:
+    maps = torch.zeros(4, 2, 2, 2)
+    maps[:, 1, 0, 1], maps[:, 0, 1, 0] = 3, 1
+    masks = torch.zeros(4, 2, 2, 2, dtype=torch.bool)
+    masks[0, 1] = masks[1, 0] = masks[2, :, 1] = True
+    share, hit = localisation(maps, masks)
+    torch.testing.assert_close(share[:3], torch.tensor([0.75, 0.25, 0.25]))
+    assert hit[:3].tolist() == [1, 0, 0] and math.isnan(share[3]) and math.isnan(hit[3])
+
+
+def test_maps_of_volumes_are_brought_to_the_mask_along_every_axis() -> None:
+    masks = torch.zeros(1, 16, 24, 32, dtype=torch.bool)
+    masks[0, 4:8, 12:18, 24:32] = True  # the cell 1, 2, 3
+    maps = torch.zeros(1, 4, 4, 4)
+    maps[0, 1, 2, 3] = 1
+    share, hit = localisation(maps, masks)
+    assert float(hit) == 1 and 0.25 < float(share) < 0.6
+    for axis in (1, 2, 3):
+        assert float(localisation(maps.roll(1, axis), masks).hit) == 0
+    # a map that knows nothing gets the mask's share of the box
+    share, _ = localisation(torch.full((1, 4, 4, 4), 0.2), masks)
+    assert float(share) == pytest.approx(4 * 6 * 8 / (16 * 24 * 32))
+
+
+def test_maps_of_volumes_and_masks_of_slices_do_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"found \(1, 2, 2, 2\) and \(1, 4, 4\)"):
+        localisation(torch.zeros(1, 2, 2, 2), torch.zeros(1, 4, 4))
+    with pytest.raises(ValueError, match="at least as large"):
+        localisation(torch.zeros(1, 4, 2, 2), torch.zeros(1, 3, 4, 4))
+    with pytest.raises(ValueError, match=r"or \(N, K, d, h, w\) at 'head', found \(1, 2\)"):
+        grad_cam(ToyOfVolumes().double().eval(), "head", random(1, 1, 4, 4, 4), torch.tensor([0]))
