@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,11 @@ def resampled(
     modes = {role: "nearest" if role in masks else "bilinear" for role in volumes}
     if reference is not None:
         match, target = ResampleToMatch(padding_mode="zeros"), out[reference]
-        out |= {r: match(v, target, mode=modes[r]) for r, v in out.items() if r != reference}
+        others = {r: v for r, v in out.items() if r != reference}
+        out |= _together(lambda v, mode: match(v, target, mode=mode), others, modes)
     if spacing_mm is not None:
         step = Spacing(spacing_mm, padding_mode="zeros")
-        out = {r: step(v, mode=modes[r]) for r, v in out.items()}
+        out = _together(lambda v, mode: step(v, mode=mode), out, modes)
     return {
         role: replace(
             volumes[role],
@@ -64,6 +66,27 @@ def resampled(
         )
         for role, tensor in out.items()
     }
+
+
+def _together(
+    change: Callable[[MetaTensor, str], Tensor], volumes: Mapping[str, Any],
+    modes: Mapping[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """Resample volumes of one grid and mode as channels: where a voxel comes from is found once."""
+    from monai.data.meta_tensor import MetaTensor
+
+    groups: dict[object, list[str]] = defaultdict(list)
+    for role, volume in volumes.items():
+        grid = (tuple(volume.shape), volume.affine.numpy().tobytes())
+        groups[modes[role], grid].append(role)
+    out: dict[str, Any] = {}
+    for roles in groups.values():
+        whole = torch.cat([volumes[role].as_tensor() for role in roles])
+        moved: Any = change(MetaTensor(whole, affine=volumes[roles[0]].affine), modes[roles[0]])
+        voxels, affine = moved.as_tensor(), moved.affine
+        for channel, role in enumerate(roles):
+            out[role] = MetaTensor(voxels[channel : channel + 1], affine=affine)
+    return {role: out[role] for role in volumes}
 
 
 def _lifted(volume: Volume, outside: float) -> MetaTensor:

@@ -125,10 +125,10 @@ def assisted(
     # No boundary on one side: nothing is near anything, so all of it is her own.
     if not (own.any() and proposal.any()) or own.all() or proposal.all():
         return own.copy()
-    box = tuple(
-        slice(max(side.start - 1, 0), side.stop + 1) for side in bounding_box(own | proposal)
-    )
+    box = _matters(own, proposal, spacing_mm, tolerance_mm)
     hers, theirs = own[box], proposal[box]
+    if not theirs.any() or theirs.all():
+        return own.copy()
     phi_o, phi_p = signed_distance(hers, spacing_mm), signed_distance(theirs, spacing_mm)
     # δ = max(|φ_o(p)|, |φ_o(b_p)|, |φ_p(b_o)|)
     disagreement = np.maximum.reduce(
@@ -200,6 +200,25 @@ def smooth_field(points_mm: Floats, correlation_mm: float, rng: np.random.Genera
     phase = rng.uniform(0, 2 * np.pi, WAVES)
     field: Floats = np.cos(points_mm @ k.T + phase) @ height
     return field
+
+
+def _matters(
+    own: Mask, proposal: Mask, spacing_mm: Sequence[float], tolerance_mm: float
+) -> tuple[slice, ...]:
+    """Return the box in which a proposal can be accepted, with all that decides on it.
+
+    Outside of both masks they agree. What is accepted lies within τ of her own boundary and, since
+    a distance grows by no more than one walks, within 2 τ of the proposed one: boundaries further
+    than 3 τ from hers decide on nothing. Smoothing and interpolation reach over a few voxels more.
+    """
+    sides = []
+    for mine, both, s in zip(
+        bounding_box(own), bounding_box(own | proposal), spacing_mm, strict=True
+    ):
+        margin = int(np.ceil(3 * tolerance_mm / s)) + 5
+        start = max(mine.start - margin, both.start - 1, 0)
+        sides.append(slice(start, min(mine.stop + margin, both.stop + 1)))
+    return tuple(sides)
 
 
 def _at(values: Floats, distance: SignedDistance) -> Floats:

@@ -20,9 +20,16 @@ from medkd_lib.phantom.abdomen_wall import (
     ribs,
     spine,
 )
-from medkd_lib.phantom.anatomy import Anatomy, Grid
+from medkd_lib.phantom.anatomy import Anatomy, Grid, Layer
 
-__all__ = ["ORGANS", "AbdomenAnatomy", "AbdomenPatient", "sample_abdomen", "voxelise_abdomen"]
+__all__ = [
+    "ORGANS",
+    "AbdomenAnatomy",
+    "AbdomenPatient",
+    "abdomen_layers",
+    "sample_abdomen",
+    "voxelise_abdomen",
+]
 
 ORGANS = ("liver", "right kidney", "left kidney", "spleen")
 """Names of the labels 1 to 4; 0 is everything else."""
@@ -43,8 +50,8 @@ class AbdomenAnatomy(Anatomy):
     landmarks: LiverLandmarks
 
 
-def voxelise_abdomen(patient: AbdomenPatient, grid: Grid) -> AbdomenAnatomy:
-    """Lay a person's anatomy on a grid.
+def abdomen_layers(patient: AbdomenPatient, grid: Grid) -> Anatomy:
+    """Lay a person's tissues on a grid: all that an image needs.
 
     Order of painting: wall, what lies above the diaphragm, bowel, back muscles, pancreas and
     stomach, spleen, liver, kidneys in their fat, great vessels, bones on top.
@@ -54,7 +61,7 @@ def voxelise_abdomen(patient: AbdomenPatient, grid: Grid) -> AbdomenAnatomy:
         grid: any grid; the same person is the same object on all of them.
     """
     frame = build_frame(patient, grid)
-    layers = (
+    layers: tuple[Layer, ...] = (
         *body_wall(frame),
         *lungs_and_heart(frame),
         *small_bowel(frame),
@@ -71,8 +78,13 @@ def voxelise_abdomen(patient: AbdomenPatient, grid: Grid) -> AbdomenAnatomy:
         *spine(frame),
         *ribs(frame),
     )
-    anatomy = Anatomy(grid, layers)
-    return AbdomenAnatomy(grid, layers, _organs(anatomy), liver_landmarks(patient))
+    return Anatomy(grid, layers)
+
+
+def voxelise_abdomen(patient: AbdomenPatient, grid: Grid) -> AbdomenAnatomy:
+    """Lay a person's anatomy on a grid and label its organs; arguments as `abdomen_layers`."""
+    anatomy = abdomen_layers(patient, grid)
+    return AbdomenAnatomy(grid, anatomy.layers, _organs(anatomy), liver_landmarks(patient))
 
 
 def _organs(anatomy: Anatomy) -> NDArray[np.uint8]:

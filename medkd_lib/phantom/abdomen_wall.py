@@ -61,10 +61,14 @@ def lungs_and_heart(frame: AbdomenFrame) -> list[Layer]:
 
 def back_muscles(frame: AbdomenFrame) -> list[Layer]:
     """Psoas beside the spine, quadratus lumborum, and the long muscles of the back."""
-    everything = frame.grid.everything
-    x, y, z = frame.axes()
     width, depth, _ = frame.patient.at(1.0, 1.0, 1.0)
     pixel = frame.pixel_mm
+    side_mm, margin = 62.0 * width + 24.0, 2.0 * float(pixel)
+    box = frame.grid.box(
+        (-side_mm - margin, 42.0 * depth - 32.0 - margin, -1e4),
+        (side_mm + margin, 88.0 * depth + 20.0 + margin, 1e4),
+    )
+    x, y, z = frame.axes(box)
     down = np.clip((20.0 - z) / 110.0, 0.0, 1.2)
     u = np.abs(x) - (28.0 + 15.0 * down) * width
     psoas = (7.0 + 17.0 * down) - np.sqrt(u**2 + ((y - 42.0 * depth) * 0.85) ** 2)
@@ -78,7 +82,7 @@ def back_muscles(frame: AbdomenFrame) -> list[Layer]:
     layers = []
     for name, mm in (("psoas", psoas), ("quadratus", quadratus), ("erector", erector)):
         member = np.clip(mm / pixel + 0.5, 0.0, 1.0).astype(np.float32)
-        layers.append(Layer(name, "muscle", everything, member))
+        layers.append(Layer(name, "muscle", box, member))
     return layers
 
 
@@ -122,8 +126,14 @@ def spine(frame: AbdomenFrame) -> list[Layer]:
 
 def ribs(frame: AbdomenFrame) -> list[Layer]:
     """Draw the lower ribs in the wall, running down from the spine to the front."""
-    x, y, z = frame.axes()
     grid, patient = frame.grid, frame.patient
+    x, y, z = frame.axes()
+    middle = np.abs(frame.cavity_mm + 7.0)
+    thick = np.clip((RIB_THICK_MM / 2.0 - middle) / frame.pixel_mm + 0.5, 0.0, 1.0)
+    # the wall is a ring in every slice: (N, 1) pixels by (1, K) slices
+    ring = np.flatnonzero(thick)
+    x, y = (np.broadcast_to(c, thick.shape).reshape(-1)[ring][:, None] for c in (x, y))
+    middle, thick, z = middle.reshape(-1)[ring][:, None], thick.reshape(-1)[ring][:, None], z[0]
     # 0 at the spine, 180° at the sternum
     angle = np.arctan2(np.abs(x), y + np.float32(1e-3))
     drop = 62.0 * (1.0 - np.cos(angle)) / 2.0 + 26.0 * np.sin(angle)
@@ -134,11 +144,12 @@ def ribs(frame: AbdomenFrame) -> list[Layer]:
     # numbers count down from the seventh rib; the last ones are short
     end = np.clip(2.75 + 0.32 * number, 0.0, 2.6)
     bony = (angle > 0.30) & (angle < end) & (number > -5.0)
-    middle = np.abs(frame.cavity_mm + 7.0)
-    thick = np.clip((RIB_THICK_MM / 2.0 - middle) / frame.pixel_mm + 0.5, 0.0, 1.0)
     member = (tall * bony * thick).astype(np.float32)
     core = np.clip((RIB_THICK_MM / 2.0 - 2.0 - middle) / frame.pixel_mm + 0.5, 0.0, 1.0)
+    marrow = (member * core).astype(np.float32)
+    at = np.nonzero(member)
+    voxels = ring[at[0]] * grid.shape[2] + at[1]
     return [
-        Layer("ribs", "cortical_bone", grid.everything, member * np.float32(0.7)),
-        Layer("rib marrow", "red_marrow", grid.everything, (member * core).astype(np.float32)),
+        Layer("ribs", "cortical_bone", grid.everything, (member * np.float32(0.7))[at], voxels),
+        Layer("rib marrow", "red_marrow", grid.everything, marrow[at], voxels),
     ]

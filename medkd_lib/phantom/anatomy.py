@@ -7,7 +7,7 @@ property that mixes linearly (attenuation, HU, proton density, uptake) is painte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,21 +119,40 @@ class Anatomy:
                 "start from tissue.hu_table() or tissue.mu_table()"
             )
         volume = np.full(self.grid.shape, values["air"], np.float32)
-        for layer in self.layers:
+        # Before the first other value is painted, air's own on air changes nothing.
+        first = next(
+            (n for n, layer in enumerate(self.layers) if values[layer.tissue] != values["air"]),
+            len(self.layers),
+        )
+        for layer in self.layers[first:]:
             sparse = layer.voxels is not None
             part = volume.reshape(-1)[layer.voxels] if sparse else volume[layer.box]
-            # v ← v + m (v_tissue − v)
-            change = np.float32(values[layer.tissue]) - part
-            change *= layer.membership
-            part += change
+            _cover(part, layer.membership, values[layer.tissue])
             if sparse:
                 volume.reshape(-1)[layer.voxels] = part
         return volume
 
     def fraction(self, *tissues: str) -> FloatArray:
         """Fraction of each voxel that the tissues take together, 0…1."""
-        names = {layer.tissue for layer in self.layers} | {"air"}
-        return self.paint({name: float(name in tissues) for name in names})
+        if "air" in tissues:
+            names = {layer.tissue for layer in self.layers} | {"air"}
+            return self.paint({name: float(name in tissues) for name in names})
+        volume = np.zeros(self.grid.shape, np.float32)
+        wanted = [n for n, layer in enumerate(self.layers) if layer.tissue in tissues]
+        if not wanted:
+            return volume
+        # Before the first of these layers all is 0, and beyond their boxes it stays 0.
+        region = _around([self.layers[n] for n in wanted], self.grid)
+        for layer in self.layers[wanted[0] :]:
+            value = float(layer.tissue in tissues)
+            if layer.voxels is None:
+                whole, own = _common(layer.box, region)
+                _cover(volume[whole], layer.membership[own], value)
+            else:
+                part = volume.reshape(-1)[layer.voxels]
+                _cover(part, layer.membership, value)
+                volume.reshape(-1)[layer.voxels] = part
+        return volume
 
     def layer(self, name: str) -> Layer:
         """Find the layer of that name.
@@ -149,6 +168,37 @@ class Anatomy:
     def labels(self, tissues: tuple[str, ...]) -> NDArray[np.uint8]:
         """Label map: index in ``tissues`` of the tissue with the largest fraction per voxel."""
         return np.argmax([self.fraction(tissue) for tissue in tissues], axis=0).astype(np.uint8)
+
+
+def _cover(part: FloatArray, membership: FloatArray, value: float) -> None:
+    r"""Paint one coat in place, :math:`v \leftarrow v + m\,(v_\text{tissue} - v)`."""
+    change = np.float32(value) - part
+    change *= membership
+    part += change
+
+
+def _around(layers: Sequence[Layer], grid: Grid) -> Box:
+    """Smallest box that holds the boxes of all layers; the whole grid for a sparse one."""
+    if any(layer.voxels is not None for layer in layers):
+        return grid.everything
+    boxes = [layer.box for layer in layers if layer.membership.size]
+    i, j, k = (
+        slice(
+            min((b[a].start for b in boxes), default=0), max((b[a].stop for b in boxes), default=0)
+        )
+        for a in range(3)
+    )
+    return i, j, k
+
+
+def _common(box: Box, region: Box) -> tuple[Box, Box]:
+    """Return what two boxes share, counted in the grid and from the corner of the first."""
+    spans = [(max(b.start, r.start), min(b.stop, r.stop)) for b, r in zip(box, region, strict=True)]
+    i, j, k = (slice(low, max(low, high)) for low, high in spans)
+    a, b, c = (
+        slice(s.start - o.start, s.stop - o.start) for s, o in zip((i, j, k), box, strict=True)
+    )
+    return (i, j, k), (a, b, c)
 
 
 def soft(depth: FloatArray) -> FloatArray:

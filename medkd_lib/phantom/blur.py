@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage, special
 
@@ -23,15 +25,45 @@ def blur(volume: FloatArray, fwhm_mm: float, spacing_mm: tuple[float, float, flo
         fwhm_mm: full width at half maximum; 0 returns the volume as it is.
         spacing_mm: voxel size.
     """
+    if fwhm_mm <= 0.0:
+        return volume
+    # What is 0 farther than the kernel reaches stays 0; twice that, so that no border mirrors more.
+    out = np.zeros(volume.shape, np.float32)
+    margins = [2 * _reach(t) for t in _variance_voxels(fwhm_mm, spacing_mm)]
+    box = _occupied(volume, margins)
+    out[box] = _blurred(volume[box], fwhm_mm, spacing_mm)
+    return out
+
+
+def _blurred(
+    volume: FloatArray, fwhm_mm: float, spacing_mm: tuple[float, float, float]
+) -> FloatArray:
     for axis, t in enumerate(_variance_voxels(fwhm_mm, spacing_mm)):
-        if t > 0.0:
-            reach = int(np.ceil(5.0 * np.sqrt(t))) + 1
+        if t > 0.0 and volume.size:
+            reach = _reach(t)
             # ive(n, t) = e^(−t) I_n(t)
             weights = special.ive(np.abs(np.arange(-reach, reach + 1)), t)
             volume = ndimage.correlate1d(
                 volume, weights / weights.sum(), axis=axis, mode="reflect", output=np.float32
             )
     return volume
+
+
+def _reach(t: float) -> int:
+    """Voxels to each side that a kernel of variance t takes in."""
+    return int(np.ceil(5.0 * np.sqrt(t))) + 1
+
+
+def _occupied(volume: FloatArray, margins: Sequence[int]) -> tuple[slice, ...]:
+    """Box of all voxels that are not 0, wider by the margins; empty if all are 0."""
+    filled = volume != 0.0
+    box = []
+    for axis, margin in enumerate(margins):
+        others = tuple(a for a in range(3) if a != axis)
+        found = np.flatnonzero(filled.any(axis=others))
+        low, high = (int(found[0]), int(found[-1]) + 1) if found.size else (0, -margin)
+        box.append(slice(max(low - margin, 0), max(high + margin, 0)))
+    return tuple(box)
 
 
 def noise_power(fwhm_mm: float, spacing_mm: tuple[float, float, float]) -> float:

@@ -34,13 +34,19 @@ class ChestAnatomy(Anatomy):
     """Anatomy of a chest with what only it knows.
 
     Attributes:
+        frame: of the body, moved to the grid's middle.
         native_lung: (I, J, K) share of lung before tumour, collapse and vessels.
         middle: (I, J, K) the mediastinum: what lies between the lungs, with heart and vessels, as
             it was before the tumour.
     """
 
+    frame: ThoraxFrame
     native_lung: FloatArray
     middle: NDArray[np.bool_]
+
+    def on_table(self) -> ChestAnatomy:
+        """Return the same chest with the CT's table below it."""
+        return replace(self, layers=(table(self.frame), *self.layers))
 
     def organs(self) -> dict[str, NDArray[np.bool_]]:
         """Masks that radiotherapy draws: both aerated lungs with their vessels, and the heart."""
@@ -57,7 +63,7 @@ class ChestAnatomy(Anatomy):
         return self.fraction(TUMOUR)
 
 
-def voxelise_chest(patient: ChestPatient, grid: Grid, *, with_table: bool = False) -> ChestAnatomy:
+def voxelise_chest(patient: ChestPatient, grid: Grid) -> ChestAnatomy:
     """Lay a patient's anatomy on a grid of :meth:`ChestPatient.grid`.
 
     Order of painting: wall, fat between the organs, lungs and their vessels, collapsed lung,
@@ -67,7 +73,6 @@ def voxelise_chest(patient: ChestPatient, grid: Grid, *, with_table: bool = Fals
     Args:
         patient: the attributes.
         grid: its z is 0 at the height of the tumour's centre.
-        with_table: draw the CT's table.
     """
     x, y, height = patient.tumour.centre_mm
     apex, (right, left) = patient.body.apex_mm, patient.body.dome_mm
@@ -97,10 +102,8 @@ def voxelise_chest(patient: ChestPatient, grid: Grid, *, with_table: bool = Fals
         grown.insert(0, collapse_layer(patient.collapse, radius, centre, own, grid))
     fat = heart_fat(frame)
     layers = [*wall, *lung_layers, *fine, fat, *grown, *above]
-    if with_table:
-        layers.insert(0, table(frame))
     middle = _middle(frame, lung, [*organs, *airways(frame)])
-    return ChestAnatomy(grid, tuple(layers), lung, middle)
+    return ChestAnatomy(grid, tuple(layers), frame, lung, middle)
 
 
 def _filling(frame: ThoraxFrame, fat_share: float) -> Layer:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medkd_lib.phantom.anatomy import FloatArray
-from medkd_lib.phantom.chest import voxelise_chest
+from medkd_lib.phantom.chest import ChestAnatomy, voxelise_chest
 from medkd_lib.phantom.chest_patient import ChestPatient, sample_chest
 from medkd_lib.phantom.chest_scan import (
     ChestPair,
@@ -49,14 +49,14 @@ class ChestScan:
     Attributes:
         image: (I, J, K) CT in HU or T2w signal, whole numbers.
         label: (I, J, K) uint8, 1 in the tumour.
-        organs: masks of ``Lung-Left``, ``Lung-Right`` and ``Heart``, (I, J, K) bool.
+        anatomy: what was scanned; its `ChestAnatomy.organs` are painted for whom asks.
         affine: index → RAS+ millimetres.
         truth: what only a phantom knows.
     """
 
     image: FloatArray
     label: NDArray[np.uint8]
-    organs: Mapping[str, NDArray[np.bool_]]
+    anatomy: ChestAnatomy
     affine: NDArray[np.float64]
     truth: ChestTruth
 
@@ -112,6 +112,33 @@ def pair_of(
     return scan_pair(patient, size=size, seed=stream(cohort, index, seed, SCANS + 10 * scan))
 
 
+@dataclass(frozen=True, eq=False)
+class UntakenMR:
+    """The MR that nobody took of a patient who has a CT on disk.
+
+    Attributes:
+        t2w: (I, J, K) T2w magnitude, voxel by voxel that of `pair_of`.
+        label: (I, J, K) uint8, 1 in the tumour.
+        affine: index → RAS+ millimetres, with its origin in the patient.
+    """
+
+    t2w: FloatArray
+    label: NDArray[np.uint8]
+    affine: NDArray[np.float64]
+
+
+def untaken_mr(
+    cohort: Cohort, index: int, *, seed: int, difficulty: Difficulty, size: Size = "small"
+) -> UntakenMR:
+    """Scan the MR half of `pair_of` alone, at less than half of its cost."""
+    patient = chest_patient(cohort, index, seed=seed, difficulty=difficulty)
+    grid = patient.grid(size)
+    anatomy = voxelise_chest(patient, grid)
+    _, mr_seed = scanner_seeds(stream(cohort, index, seed, SCANS))
+    t2w, _ = chest_mr(patient, anatomy, mr_seed)
+    return UntakenMR(t2w, label_of(anatomy), grid.affine)
+
+
 def make_scan(
     cohort: Cohort,
     index: int,
@@ -144,7 +171,7 @@ def make_scan(
         image, noise = chest_mr(patient, anatomy, mr_seed)
         sigma = float("nan")
     else:
-        ct, sigma = chest_ct(patient, grid, ct_seed)
+        ct, sigma = chest_ct(patient, anatomy, ct_seed)
         image, noise = ct.hu, float("nan")
     where = np.random.default_rng(np.random.SeedSequence(place.entropy, spawn_key=(
         *place.spawn_key, 9)))  # fmt: skip
@@ -154,4 +181,4 @@ def make_scan(
     affine[:3, 3] += np.array([-1.0, -1.0, 1.0]) * world_mm
     label = label_of(anatomy)
     truth = truth_row(case, name, scan, patient, anatomy, affine, label, sigma, noise)
-    return ChestScan(image, label, anatomy.organs(), affine, truth)
+    return ChestScan(image, label, anatomy, affine, truth)

@@ -90,7 +90,7 @@ def scan_pair(
     grid = grid or patient.grid(size)
     ct_seed, mr_seed = scanner_seeds(seed)
     anatomy = voxelise_chest(patient, grid)
-    ct, sigma = chest_ct(patient, grid, ct_seed)
+    ct, sigma = chest_ct(patient, anatomy, ct_seed)
     t2w, noise = chest_mr(patient, anatomy, mr_seed)
     distance = ndimage.distance_transform_edt(~anatomy.middle, sampling=grid.spacing_mm)
     organs = anatomy.organs()
@@ -117,14 +117,13 @@ def scanner_seeds(
 
 
 def chest_ct(
-    patient: ChestPatient, grid: Grid, seed: np.random.SeedSequence
+    patient: ChestPatient, anatomy: ChestAnatomy, seed: np.random.SeedSequence
 ) -> tuple[CTScan, float]:
     """CT on the scanner's table, in whole HU; and its noise."""
     rng = np.random.default_rng(seed)
     sigma = SETTINGS[patient.difficulty].sigma_hu * float(rng.lognormal(0.0, 0.15))
-    anatomy = voxelise_chest(patient, grid, with_table=True)
     settings = CTSettings(kernel="soft", sigma_hu=sigma, texture_hu=4.0)
-    scan = scan_ct(anatomy, patient.hu, settings, rng)
+    scan = scan_ct(anatomy.on_table(), patient.hu, settings, rng)
     return replace(scan, hu=scan.stored().astype(np.float32)), sigma
 
 

@@ -20,7 +20,7 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
     generate_uid,
 )
-from pydicom.valuerep import DSfloat
+from pydicom.valuerep import DSfloat, format_number_as_ds
 
 from medkd_lib.atomic import build_folder
 from medkd_lib.phantom.dicom_encode import encoded, short, write_encoded
@@ -95,9 +95,13 @@ def write_slices(
     shared = encoded(_shared(series, voxels.shape, intercept, sizes, axes, extra))
     meta = encoded(_meta(series))
     width = max(2, len(str(count)))
+    # A DICOM row is a line of constant j: the first axis of ours runs along it.
+    rows = np.ascontiguousarray(voxels.T)
     with build_folder(folder) as building:
         for k in range(count):
-            stored = np.rint((voxels[:, :, k] - intercept) / slopes[k])
+            stored = rows[k] - intercept
+            stored /= slopes[k]
+            np.rint(stored, out=stored)
             low, high = float(np.min(stored)), float(np.max(stored))
             if not (low >= INT16.min and high <= INT16.max):
                 raise ValueError(
@@ -105,17 +109,16 @@ def write_slices(
                     f"{high:g} stored in slice {k}; clip them"
                 )
             uid = str(series.uid(*series.words, k))
-            place = _decimals(lps[:3, :3] @ [0, 0, k] + lps[:3, 3])
+            place = lps[:3, :3] @ [0, 0, k] + lps[:3, 3]
             own = {
                 SOP_INSTANCE: short(SOP_INSTANCE, "UI", uid),
                 NUMBER: short(NUMBER, "IS", str(int(instance_of[k]) + 1)),
                 INDEX: short(INDEX, "US", (k + 1).to_bytes(2, "little")),
-                SLOPE: short(SLOPE, "DS", str(DSfloat(slopes[k], auto_format=True))),
-                PLACE: short(PLACE, "DS", "\\".join(map(str, place))),
+                SLOPE: short(SLOPE, "DS", _decimal(slopes[k])),
+                PLACE: short(PLACE, "DS", "\\".join(map(_decimal, place))),
             }
             file = {META_INSTANCE: short(META_INSTANCE, "UI", uid)}
-            # A DICOM row is a line of constant j: the first axis of ours runs along it.
-            pixels = np.ascontiguousarray(stored.astype("<i2").T).tobytes()
+            pixels = stored.astype("<i2").tobytes()
             path = building / f"1-{file_of[k] + 1:0{width}d}.dcm"
             write_encoded(path, meta | file, shared | own, pixels)
     return folder
@@ -162,6 +165,10 @@ def _meta(series: Series) -> Dataset:
 def _class_of(series: Series) -> UID:
     ct = series.modality == "CT"
     return CTImageStorage if ct else PositronEmissionTomographyImageStorage
+
+
+def _decimal(value: float) -> str:
+    return format_number_as_ds(float(value) + 0.0)
 
 
 def _decimals(values: ArrayLike) -> list[DSfloat]:

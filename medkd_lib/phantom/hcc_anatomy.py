@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from medkd_lib.phantom.abdomen import ORGANS, AbdomenAnatomy, voxelise_abdomen
-from medkd_lib.phantom.anatomy import Grid, Layer
+from medkd_lib.phantom.abdomen import ORGANS, AbdomenAnatomy, abdomen_layers, voxelise_abdomen
+from medkd_lib.phantom.anatomy import Anatomy, Grid, Layer
 from medkd_lib.phantom.hcc_patient import HccPatient
 from medkd_lib.phantom.liver_segments import SEGMENTS, liver_segments
 
@@ -31,6 +31,17 @@ _VESSELS = (
 
 
 @dataclass(frozen=True)
+class HccLayers(Anatomy):
+    """Tissues with masses, all that an image needs.
+
+    Attributes:
+        masses: layer of each mass, of the tissue ``mass_1`` and so on.
+    """
+
+    masses: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
 class HccAnatomy(AbdomenAnatomy):
     """Anatomy with masses.
 
@@ -48,23 +59,35 @@ class HccAnatomy(AbdomenAnatomy):
 def voxelise_hcc(patient: HccPatient, grid: Grid) -> HccAnatomy:
     """Lay a person with masses on a grid; masses end where the liver does."""
     base = voxelise_abdomen(patient.person, grid)
-    liver = base.fraction("liver", "liver_vein")
-    masses = []
+    masses = _masses(patient, base)
     number = np.zeros(grid.shape, np.uint8)
-    for n, mass in enumerate(patient.masses, start=1):
-        box, member = mass.draw(grid)
-        member = member * liver[box]
-        masses.append(Layer(f"mass {n}", f"mass_{n}", box, member))
-        number[box][member >= 0.5] = n
+    for n, mass in enumerate(masses, start=1):
+        number[mass.box][mass.membership >= 0.5] = n
     return HccAnatomy(
         grid,
         (*base.layers, *masses),
         base.organs,
         base.landmarks,
         _regions(base, grid, number > 0),
-        tuple(masses),
+        masses,
         number,
     )
+
+
+def hcc_layers(patient: HccPatient, grid: Grid) -> HccLayers:
+    """Lay a person with masses on a grid that needs no labels."""
+    base = abdomen_layers(patient.person, grid)
+    masses = _masses(patient, base)
+    return HccLayers(grid, (*base.layers, *masses), masses)
+
+
+def _masses(patient: HccPatient, base: Anatomy) -> tuple[Layer, ...]:
+    liver = base.fraction("liver", "liver_vein")
+    masses = []
+    for n, mass in enumerate(patient.masses, start=1):
+        box, member = mass.draw(base.grid)
+        masses.append(Layer(f"mass {n}", f"mass_{n}", box, member * liver[box]))
+    return tuple(masses)
 
 
 def _regions(base: AbdomenAnatomy, grid: Grid, tumour: NDArray[np.bool_]) -> NDArray[np.uint8]:

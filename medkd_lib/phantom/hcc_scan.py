@@ -7,7 +7,7 @@ import numpy as np
 from medkd_lib.phantom.abdomen_frame import WALL_MM
 from medkd_lib.phantom.anatomy import FloatArray
 from medkd_lib.phantom.ct import CTSettings, scan_ct
-from medkd_lib.phantom.hcc_anatomy import HccAnatomy
+from medkd_lib.phantom.hcc_anatomy import HccAnatomy, HccLayers
 from medkd_lib.phantom.hcc_patient import HccPatient
 from medkd_lib.phantom.hcc_tissue import CONTRAST_FACTOR, Phase, abdomen_suv, phase_hu
 from medkd_lib.phantom.pet import PETSettings, scan_pet
@@ -80,9 +80,17 @@ def hcc_ct(
 
 
 def hcc_pet(
-    patient: HccPatient, anatomy: HccAnatomy, settings: PETSettings, rng: np.random.Generator
-) -> FloatArray:
-    """SUV of the settings' tracer, (I, J, K); uptake of a mass is its ratio times the liver's."""
+    patient: HccPatient, anatomy: HccAnatomy | HccLayers, settings: PETSettings,
+    rng: np.random.Generator,
+) -> FloatArray:  # fmt: skip
+    """SUV of the settings' tracer, (I, J, K); uptake of a mass is its ratio times the liver's.
+
+    Args:
+        patient: whose.
+        anatomy: on the grid wanted; labels are not looked at.
+        settings: of the scanner.
+        rng: source of noise.
+    """
     liver = patient.liver_suv[settings.tracer]
     values = abdomen_suv(settings.tracer, liver)
     extra = np.zeros(anatomy.grid.shape, np.float32)

@@ -155,7 +155,7 @@ def _write(job: ChestJob) -> ChestTruth:
 def drawn(scan: ChestScan, *, tumour: bool) -> dict[str, NDArray[np.bool_]]:
     """Masks by the names of the release; organs that the scan does not reach are left out."""
     masks = {"GTV-1": scan.label > 0} if tumour else {}
-    return masks | {name: mask for name, mask in scan.organs.items() if mask.any()}
+    return masks | {name: mask for name, mask in scan.anatomy.organs().items() if mask.any()}
 
 
 def _file(folder: Path, write: Callable[[Path], UID]) -> None:

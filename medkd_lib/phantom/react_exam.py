@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medkd_lib.phantom.anatomy import FloatArray
 from medkd_lib.phantom.ct import CTSettings
-from medkd_lib.phantom.hcc_anatomy import HccAnatomy, voxelise_hcc
+from medkd_lib.phantom.hcc_anatomy import HccAnatomy, hcc_layers, voxelise_hcc
 from medkd_lib.phantom.hcc_grade import Difficulty
 from medkd_lib.phantom.hcc_patient import SCANS, HccPatient, hcc_patient, stream
 from medkd_lib.phantom.hcc_scan import body_grid, hcc_ct, hcc_pet
@@ -111,7 +111,7 @@ def make_exam(index: int, *, seed: int, difficulty: Difficulty, size: Size, exam
     anatomy = voxelise_hcc(patient, grid)
     settings = CTSettings(sigma_hu=sigma, kernel="soft", texture_hu=3.0)
     ct = hcc_ct(patient, anatomy, "unenhanced", settings, ct_noise)
-    on_pet = voxelise_hcc(patient, hot)
+    on_pet = hcc_layers(patient, hot)
     pet = {tracer: hcc_pet(patient, on_pet, PET[tracer], pet_noise) for tracer in PET}
     world = np.round([*protocol.normal(0.0, 8.0, 2), protocol.uniform(-900.0, -500.0)], 2)
     injections = _injections(patient, START + timedelta(days=7 * index + 365 * exam), protocol)

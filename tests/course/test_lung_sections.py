@@ -110,10 +110,12 @@ def test_regions_of_dicom_files_make_sections_as_masks_do(tmp_path: Path) -> Non
     truth = true_mr(found, difficulty="subtle")
     pair = pair_of("nsclc_radiomics", 1, seed=0, difficulty="subtle")
     scans = {"mr": Volume(pair.t2w, pair.affine), "seg": Volume(pair.label, pair.affine, "label")}
-    mask = framed(recipe("mr").apply(scans)["mask"], 0)
+    prepared = recipe("mr").apply(scans)
+    mask = framed(prepared["mask"], 0)
     mine = sections.of(["LUNG1-002"])
     assert torch.equal(mine.masks, mask)
-    assert truth[1].shape == mine.masks.shape and len(truth[0]) + len(truth[1]) == len(sections)
+    assert torch.equal(truth[1], framed(2 * prepared["image"][0].float() - 1, -1.0))
+    assert len(truth[0]) + len(truth[1]) == len(sections)
 
 
 def test_the_frame_keeps_the_middle_and_stands_upright() -> None:

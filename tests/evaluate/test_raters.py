@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import ndimage, stats
 
 from medkd_lib.evaluate.raters import (
     Variability,
@@ -12,6 +12,7 @@ from medkd_lib.evaluate.raters import (
     variability,
 )
 from medkd_lib.evaluate.segment import Mask, compare
+from medkd_lib.evaluate.surface_distance_map import signed_distance
 
 
 def ball(
@@ -111,6 +112,31 @@ def test_she_moves_the_boundary_only_where_it_is_too_far() -> None:
     np.testing.assert_array_equal(found[:, :36], proposal[:, :36])
     np.testing.assert_array_equal(found[:, 44:], own[:, 44:])
     np.testing.assert_array_equal(assisted(own, proposal, (3.0, 1.0), tolerance_mm=4.0), own)
+
+
+@pytest.mark.parametrize(("tolerance_mm", "seed"), [(2.5, 0), (4.0, 1), (6.0, 2)])
+def test_a_scattered_proposal_is_judged_as_on_the_whole_image(
+    tolerance_mm: float, seed: int
+) -> None:
+    """Only a part of the image is looked at; the definition, read everywhere, says the same."""
+    rng = np.random.default_rng(seed)
+    # sides of three lengths: of points equally near on two axes either may be taken
+    spacing = (2.0, 2.3, 3.1)
+    own = ball(9.0, (40.0, 36.0, 30.0), 44)
+    specks = ndimage.zoom(rng.random((11, 11, 11)), 4, order=1) > 0.62
+    proposal = np.asarray(ball(9.0, (42.0, 36.0, 30.0), 44) | specks)
+    mine, theirs = signed_distance(own, spacing), signed_distance(proposal, spacing)
+    disagreement = np.maximum.reduce(
+        [
+            np.abs(mine.mm),
+            np.abs(ndimage.map_coordinates(mine.mm, theirs.nearest, order=1, mode="nearest")),
+            np.abs(ndimage.map_coordinates(theirs.mm, mine.nearest, order=1, mode="nearest")),
+        ]
+    )
+    expected = np.where(disagreement <= tolerance_mm, proposal, own)
+    found = assisted(own, proposal, spacing, tolerance_mm=tolerance_mm)
+    np.testing.assert_array_equal(found, expected)
+    assert (found != own).any() and (found != proposal).any()
 
 
 def test_a_region_too_many_is_deleted_and_one_too_few_is_added() -> None:

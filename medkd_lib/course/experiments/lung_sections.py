@@ -16,8 +16,7 @@ from medkd_lib.data.store import key_of, store
 from medkd_lib.data.volume import Volume
 from medkd_lib.data.volumes import Prepared, Volumes
 from medkd_lib.fingerprint import code_hash
-from medkd_lib.phantom.chest_cohort import Cohort, pair_of
-from medkd_lib.phantom.chest_scan import ChestPair
+from medkd_lib.phantom.chest_cohort import Cohort, UntakenMR, untaken_mr
 from medkd_lib.phantom.chest_settings import Difficulty, Size
 
 
@@ -161,15 +160,17 @@ def true_mr(
         )  # fmt: skip
         entry = kept.get(key)
         if entry is None:
-            pair = pair_of(cast(Cohort, cohort), index, seed=seed, difficulty=difficulty, size=size)
-            scanned = _prepared(pair, frame)
+            untaken = untaken_mr(
+                cast(Cohort, cohort), index, seed=seed, difficulty=difficulty, size=size
+            )
+            scanned = _prepared(untaken, frame)
             entry = kept.put(key, {"mr": scanned})
         out.append(entry.tensors["mr"])
     return out
 
 
-def _prepared(pair: ChestPair, frame: Frame) -> Tensor:
-    volumes = {"mr": Volume(pair.t2w, pair.affine), "seg": Volume(pair.label, pair.affine, "label")}
+def _prepared(mr: UntakenMR, frame: Frame) -> Tensor:
+    volumes = {"mr": Volume(mr.t2w, mr.affine), "seg": Volume(mr.label, mr.affine, "label")}
     made = recipe("mr", frame).apply(volumes)
     return framed(2 * made["image"][0].float() - 1, -1.0, frame.shape)
 
