@@ -15,8 +15,8 @@ from medkd_lib.course.experiments.cmedl_cells import (
     study_of,
     usual_place,
 )
-from medkd_lib.course.experiments.cmedl_sources import folds_of
 from medkd_lib.course.experiments.cmedl_study import TEACHER, CmedlStudy, Plan
+from medkd_lib.course.experiments.folds import folds_of
 from medkd_lib.methods.bedside import PSEUDO_ONLY
 from medkd_lib.methods.cmedl_parts import STUDENTS
 from tests.course.test_cmedl_study import TINY, modalities, sections
@@ -73,7 +73,7 @@ def test_folds_are_joined_case_by_case() -> None:
 
 def test_folds_test_everybody_once() -> None:
     made = sections("f", 17, "ct")
-    folds = folds_of(made)
+    folds = folds_of(made.patients)
     assert sorted(p for fold in folds for p in fold) == sorted(set(made.patients))
     assert {len(f) for f in folds} == {3, 4}
 

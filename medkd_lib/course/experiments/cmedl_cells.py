@@ -8,9 +8,10 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from medkd_lib.course.experiments.cmedl_budget import LESSON, Architecture, Translation
-from medkd_lib.course.experiments.cmedl_sources import FOLDS, SARCOMA, material
+from medkd_lib.course.experiments.cmedl_sources import SARCOMA, material
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.course.experiments.cmedl_translation import translation_report
+from medkd_lib.course.experiments.folds import FOLDS
 from medkd_lib.course.experiments.modalities import Modalities
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.data.sections import Sections

@@ -12,6 +12,7 @@ from medkd_lib.course.experiments.abdomen_sections import (
     paired_sections,
     t1_sections,
 )
+from medkd_lib.course.experiments.folds import folds_of
 from medkd_lib.course.experiments.lung_sections import COARSE, Frame, lung_sections, true_mr
 from medkd_lib.course.experiments.modalities import Modalities, divide, held_out, with_truth
 from medkd_lib.course.experiments.sts_sections import sts_sections
@@ -28,7 +29,6 @@ CHESTS: Mapping[str, str] = {
     "cmedl_private_mr_cohort": "mr",
 }
 SARCOMA = "sts_petctmr"
-FOLDS = 5
 VALIDATE = 2
 ABDOMEN = "chaos"
 # Fewer cannot be divided into train, more and val; a collapse shows between two teachers or more.
@@ -82,12 +82,12 @@ def sarcomas(found: Index, seed: int, fold: int, *, teacher: str = "mr") -> Moda
     Args:
         found: the set, or its twin.
         seed: of everything but the folds, which are the same for all seeds.
-        fold: whose patients are tested, 0 to `FOLDS` - 1.
+        fold: whose patients are tested, 0 to `folds.FOLDS` - 1.
         teacher: ``mr`` or ``pet``.
     """
     moving = _of_sarcomas(found.root, moving=True, seed=seed)
     still = _of_sarcomas(found.root, moving=False, seed=0)
-    folds = folds_of(still)
+    folds = folds_of(still.patients)
     rest = [p for k, members in enumerate(folds) if k != fold for p in members]
     order = np.random.default_rng([seed, fold]).permutation(len(rest))
     names = [rest[i] for i in order]
@@ -98,13 +98,6 @@ def sarcomas(found: Index, seed: int, fold: int, *, teacher: str = "mr") -> Moda
         "ct", teacher, moving.of(train), moving.rows([]), moving.of(teaching), still.of(val),
         still.of(folds[fold]), split.hash, share=None, teaching_share=None,
     )  # fmt: skip
-
-
-def folds_of(sections: Sections) -> list[list[str]]:
-    """Return the patients of each fold, the same whatever the seed."""
-    names = sorted(set(sections.patients))
-    order = np.random.default_rng(0).permutation(len(names))
-    return [sorted(names[i] for i in order[fold::FOLDS]) for fold in range(FOLDS)]
 
 
 @lru_cache(maxsize=8)

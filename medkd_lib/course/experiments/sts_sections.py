@@ -4,6 +4,8 @@ The images are crops around the tumour, so their size and middle give the answer
 fixed size at a random place does not, and it lies where all three modalities know something.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -56,10 +58,12 @@ def sts_sections(found: Index, *, moving: bool, seed: int) -> Sections:
     return joined(parts)
 
 
-def common_field(found: Index, prepared: Prepared) -> NDArray[np.bool_]:
-    """Return which voxels of a prepared case every modality has measured."""
+def common_field(
+    found: Index, prepared: Prepared, modalities: Sequence[str] = MODALITIES
+) -> NDArray[np.bool_]:
+    """Return which voxels of a prepared case every one of the modalities has measured."""
     field = np.ones(tuple(prepared.image.shape[1:]), dtype=bool)
-    volumes = read_case(prepared.case, found.manifest, MODALITIES)
+    volumes = read_case(prepared.case, found.manifest, modalities)
     for volume in volumes.values():
         field &= inside_field(volume.affine, volume.shape, prepared.affine.numpy(), field.shape)
     return field
