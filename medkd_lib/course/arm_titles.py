@@ -88,4 +88,31 @@ _CMEDL = {
     "teacher_true": "teacher on the true image",
     "geometry": "the usual place, without pixels",
 }
-ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL}
+_REACT = {
+    "teacher_pet": "teacher: both PET/CTs",
+    "teacher_dose": "teacher: CT at all doses",
+    "truth": "a line through the true values",
+    "place": "the block's place, without voxels",
+    "alone_pet": "labels alone, PET in training",
+    "at": "KD + attention transfer",
+    "cirkd": "KD + cross-image relations",
+    "mean_teachers": "KD, mean of two teachers",
+    "adaptive": "KD, teachers weighed by patient",
+    "react": "REACT-KD",
+    "no_logits": "REACT-KD without logits",
+    "no_graph": "REACT-KD without the graph",
+    "no_node": "REACT-KD without nodes",
+    "no_edge": "REACT-KD without edges",
+    "no_gw": "REACT-KD without Gromov-Wasserstein",
+    "no_cbam": "REACT-KD without CBAM",
+    "separate_cbam": "REACT-KD, a CBAM per branch",
+    "no_dropout": "REACT-KD, PET never dropped",
+    "ct_only": "REACT-KD, PET never shown",
+    "pet_teacher": "REACT-KD, PET/CT teacher alone",
+    "dose_teacher": "REACT-KD, dose teacher alone",
+    "fused_gw": "REACT-KD, fused Gromov-Wasserstein",
+    "two_nodes": "REACT-KD, two nodes",
+    "react_shuffled": "REACT-KD, shuffled teacher",
+    "react_untrained": "REACT-KD, untrained teacher",
+}
+ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL, **_REACT}

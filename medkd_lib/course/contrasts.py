@@ -99,6 +99,6 @@ def _compared(
     grid: Grid, plan: ContrastPlan, runs: pd.DataFrame, cases: pd.DataFrame, setting: str, arm: str
 ) -> NDArray[np.float64]:
     """Return ``(seeds, cases)`` of what a contrast compares of an arm."""
-    if grid.primary == "dice":
+    if grid.primary in ("dice", "auc"):
         return values_matrix(runs, setting, arm, plan.measure or grid.primary)
     return correct_matrix(runs, setting, arm, len(cases), plan.answers).astype(np.float64)

@@ -100,17 +100,17 @@ class Grid(_Part):
     """What is run, and what will be asked of it.
 
     ``primary`` balanced accuracy weighs every class alike, whatever its share of the test images;
-    ``dice`` is a mean over test cases.
+    ``dice`` is a mean over test cases, and so is ``auc`` of the numbers of `auc_of_cases`.
     """
 
     lesson: str
-    experiment: Literal["logits", "teachers", "students", "cmedl"]
+    experiment: Literal["logits", "teachers", "students", "cmedl", "react"]
     declared: str
     options: dict[str, Option] = {}
     seeds: list[int]
     settings: list[Setting]
     arms: list[str]
-    primary: Literal["accuracy", "balanced_accuracy", "dice"]
+    primary: Literal["accuracy", "balanced_accuracy", "dice", "auc"]
     correction: Literal["holm"]
     contrasts: list[ContrastPlan]
 

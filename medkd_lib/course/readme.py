@@ -49,6 +49,12 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
              "cmedl_vs_pseudo", "more_vs_cmedl"),
             ("phantom_clear", "phantom_subtle", "phantom_none", "sts_mr", "sts_pet"),
         ),
+        "05": Selection(
+            ("truth", "teacher", "alone", "alone_pet", "kd", "react", "no_graph",
+             "react_shuffled"),
+            ("teacher_vs_alone", "react_vs_alone", "kd_vs_alone", "react_vs_alone_pet",
+             "react_vs_no_graph", "react_vs_shuffled"),
+        ),
     }
 )  # fmt: skip
 
@@ -56,7 +62,7 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
 def results_block(recorded: Recorded, selection: Selection) -> str:
     """Return the Markdown between the markers: arms by setting, then declared contrasts."""
     grid = recorded.grid
-    measure = grid.primary.replace("_", " ")
+    measure = {"auc": "macro AUC"}.get(grid.primary, grid.primary.replace("_", " "))
     compared = set(recorded.contrasts.setting)
     shown = [
         s for s in recorded.settings

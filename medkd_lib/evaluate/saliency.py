@@ -55,13 +55,20 @@ def attention_rollout(weights: Sequence[Tensor]) -> Tensor:
     return rollout[:, 0, 1:].unflatten(1, (side, side))
 
 
-def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> Tensor:
+def grad_cam(
+    model: nn.Module, place: str, images: Tensor, classes: Tensor, *, place_by_place: bool = False
+) -> Tensor:
     r"""Return which cells of a convolutional map speak for a class.
 
     $$\alpha_k = \frac1{hw}\sum_{ij}\frac{\partial z_c}{\partial A_{kij}},\qquad
     L_{ij} = \max\Bigl(0, \sum_k \alpha_k A_{kij}\Bigr)\Big/\max_{ij} L_{ij}$$
 
-    and the same over three axes for volumes.
+    and the same over three axes for volumes. The mean over places forgets *where* the logit has its
+    gradient: a channel that counts at one place paints wherever it is active. Place by place,
+
+    $$L_{ij} = \max\Bigl(0, \sum_k \frac{\partial z_c}{\partial A_{kij}} A_{kij}\Bigr),$$
+
+    a place that the logit does not depend on stays 0.
 
     Before a global mean and a linear head this is the class activation map of Zhou et al. 2016.
     If nothing speaks for the class the map is zero, and stays zero. No parameter's ``grad`` is
@@ -72,6 +79,7 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
         place: module path of the map, as in ``model.named_modules()``.
         images: ``(N, channels, H, W)`` or ``(N, channels, D, H, W)``.
         classes: ``(N,)``, whose logit is explained: the answer's or the label's.
+        place_by_place: the second formula.
 
     Shapes:
         output ``(N, h, w)`` or ``(N, d, h, w)``, detached, 0…1.
@@ -82,6 +90,7 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
             ``(N, K, d, h, w)``), or one that the logits do not depend on.
 
     Source: Selvaraju et al. 2017, equations 1 and 2; the division by the maximum is for drawing.
+    Place by place: Draelos & Carin 2020 (arXiv 2011.08891, HiResCAM).
     """
     if any(module.training for module in model.modules()):
         raise ValueError(
@@ -108,7 +117,7 @@ def grad_cam(model: nn.Module, place: str, images: Tensor, classes: Tensor) -> T
         )
     # α_k = mean_ij ∂z_c/∂A_kij;  L = ReLU(Σ_k α_k A_k)
     places = tuple(range(2, found.ndim))
-    alpha = gradient.mean(dim=places, keepdim=True)
+    alpha = gradient if place_by_place else gradient.mean(dim=places, keepdim=True)
     cam = (alpha * found.detach()).sum(dim=1).relu()
     highest = cam.amax(dim=tuple(range(1, cam.ndim)), keepdim=True)
     return cam / torch.where(highest > 0, highest, 1)

@@ -279,3 +279,27 @@ def test_maps_of_volumes_and_masks_of_slices_do_not_fit() -> None:
         localisation(torch.zeros(1, 4, 2, 2), torch.zeros(1, 3, 4, 4))
     with pytest.raises(ValueError, match=r"or \(N, K, d, h, w\) at 'head', found \(1, 2\)"):
         grad_cam(ToyOfVolumes().double().eval(), "head", random(1, 1, 4, 4, 4), torch.tensor([0]))
+
+
+def test_place_by_place_stays_where_the_logit_looks() -> None:
+    """Pooled over one corner, the averaged gradient paints everywhere, the other only there."""
+    torch.manual_seed(0)
+
+    class Corner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Conv3d(1, 4, 3, padding=1)
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, volumes: Tensor) -> Tensor:
+            features = torch.relu(self.map(volumes))
+            logits: Tensor = self.head(features[:, :, :2, :2, :2].mean(dim=(2, 3, 4)))
+            return logits
+
+    model, volumes = Corner().eval(), torch.randn(3, 1, 4, 4, 4)
+    labels = torch.zeros(3, dtype=torch.long)
+    inside = torch.zeros(3, 4, 4, 4, dtype=torch.bool)
+    inside[:, :2, :2, :2] = True
+    spread = grad_cam(model, "map", volumes, labels)
+    exact = grad_cam(model, "map", volumes, labels, place_by_place=True)
+    assert bool((spread[~inside] > 0).any()) and not bool((exact[~inside] > 0).any())

@@ -4,7 +4,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from medkd_lib.course.experiments import cmedl_cells, logits, students, teachers
+from medkd_lib.course.experiments import (
+    cmedl_cells,
+    logits,
+    react_arms,
+    react_cells,
+    students,
+    teachers,
+)
 from medkd_lib.course.experiments.outcome import Measured, Outcome
 
 
@@ -27,5 +34,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "students": Experiment(students.run_cell, students.TEACHERS),
         # One training serves all arms of a seed; the first to run fills the cache.
         "cmedl": Experiment(cmedl_cells.run_cell, ("alone",)),
+        "react": Experiment(react_cells.run_cell, react_arms.TEACHERS),
     }
 )

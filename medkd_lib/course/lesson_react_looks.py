@@ -1,0 +1,195 @@
+"""What lesson 05 looks at: scans and doses, graphs, attention, where a network looks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medkd_lib.course.experiments.liver_blocks import (
+    COARSE_LIVER,
+    around,
+    cut,
+    label_ids,
+    recipe_of,
+    voxels_of,
+)
+from medkd_lib.course.experiments.react_cohort import SEEN
+from medkd_lib.course.experiments.react_sources import SARCOMA
+from medkd_lib.course.experiments.react_study import ask, bedside, classifier_of
+from medkd_lib.course.lesson import Images
+from medkd_lib.data.blocks import Blocks
+from medkd_lib.data.recipe import Recipe
+from medkd_lib.data.volumes import Volumes
+from medkd_lib.evaluate.saliency import grad_cam, localisation
+from medkd_lib.methods.react_kd_released import ReleasedStudent
+from medkd_lib.models.fused_classifier import AtBedside
+from medkd_lib.models.region_graph import RegionGraph, region_graph
+from medkd_lib.models.region_masks import Regions
+from medkd_lib.models.small_cnn import parameter_count
+from medkd_lib.models.tap import tap
+from medkd_lib.phantom.low_dose import LowDose, added_variance, measure, scan_low_dose
+from medkd_lib.phantom.low_dose_fast import noise_std
+from medkd_lib.phantom.low_dose_released import released_projection_std
+from medkd_lib.phantom.tissue import MU_WATER_65KEV
+from medkd_lib.show.cbam import AttentionLook
+from medkd_lib.show.liver import BoxScans
+from medkd_lib.show.low_dose import DosePictures
+from medkd_lib.show.volume_looks import VolumeMaps
+from medkd_lib.train import Trained
+
+TUMOUR_NAMES = ("tumour", "core", "rim")
+RAYS = 4000
+# Of a slice to which the released law is put: from air to bone, and as wide as a CT's field.
+SPAN_HU, FIELD_MM = 2000.0, 450.0
+
+
+def scans_of(
+    images: Images, boxes: Blocks, rows: Sequence[int], class_names: Sequence[str]
+) -> list[BoxScans]:
+    """Return exams to draw, as they were scanned: CT in HU, uptake in SUV, nothing blanked out.
+
+    Args:
+        images: the set that the boxes come from.
+        boxes: of livers or sarcomas.
+        rows: of the boxes.
+        class_names: titles.
+    """
+    titles = [class_names[int(boxes.labels[row])] for row in rows]
+    if images.manifest.id == SARCOMA:
+        tumour = tumour_masks(boxes)
+        return [
+            BoxScans(
+                title, boxes.images["ct"][row, 0].float() * 200 + 40,
+                {"PET": 5 * (boxes.images["pet"][row, 0].float() + 1)}, {"tumour": tumour[row]},
+                boxes.spacing_mm,
+            )
+            for title, row in zip(titles, rows, strict=True)
+        ]  # fmt: skip
+    frame, values = COARSE_LIVER, label_ids(images.index)
+    cases = {case.id: n for n, case in enumerate(images.index.cases)}
+    recipe = recipe_of(images.index, frame)
+    volumes, found = Volumes(images.manifest, images.index.cases, recipe), []
+    for title, row in zip(titles, rows, strict=True):
+        prepared = volumes[cases[boxes.ids[row]]]
+        assert prepared.mask is not None
+        scans = prepared.image.permute(0, 3, 2, 1).float()
+        labels = prepared.mask.permute(2, 1, 0)
+        liver, tumour = (
+            torch.from_numpy(voxels_of(labels.numpy(), values, *names))
+            for names in (("liver", "hepatic", "tumour"), ("tumour",))
+        )
+        box = around((liver | tumour).numpy(), frame)
+        found.append(
+            BoxScans(
+                title, cut(scans[0], box, -1000.0),
+                {n: cut(x, box, 0.0) for n, x in zip(recipe.images[1:], scans[1:], strict=True)},
+                {"tumour": cut(tumour, box, 0.0), "liver": cut(liver, box, 0.0)},
+                (frame.spacing_mm,) * 3,
+            )
+        )  # fmt: skip
+    return found
+
+
+def noise_laws() -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]],
+                          dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:  # fmt: skip
+    """Return paths through water in cm, the noise of a ray behind them by law, and simulated rays.
+
+    The last law is the released one, on a slice scaled to [0, 1] and 45 cm wide.
+    """
+    path = np.linspace(2.0, 45.0, 60)
+    integral = torch.from_numpy(path * MU_WATER_65KEV)
+    noise = torch.Generator().manual_seed(0)
+    laws, dots = {}, {}
+    for photons in (5e5, 5e4, 5e3):
+        dose, title = LowDose(photons), f"counts, I0 = {photons:g}"
+        laws[title] = added_variance(integral, dose).sqrt().numpy()
+        at = integral[4::8]
+        rays = measure(at.expand(RAYS, -1), dose, noise)
+        dots[title] = path[4::8], rays.std(dim=0).numpy()
+    laws["released, dose = 5e4"] = released_projection_std(
+        torch.from_numpy(path), 5e4, hu_span=SPAN_HU, field_mm=FIELD_MM
+    ).numpy()
+    return path, laws, dots
+
+
+def one_dose(images: Images, share: float = 0.1) -> DosePictures:
+    """Return one patient's slice scanned again at a share of its dose, on the boxes' grid."""
+    frame = COARSE_LIVER
+    recipe = Recipe(("ct",), spacing_mm=(frame.spacing_mm,) * 3, intensity="as_stored")
+    prepared = Volumes(images.manifest, images.index.cases[:1], recipe)[0].image[0]
+    hu = prepared[:, :, prepared.shape[2] // 2].T[None].float()
+    dose = LowDose(share * frame.photons, electronic=frame.electronic, source_photons=frame.photons)
+    scan = scan_low_dose(hu, frame.spacing_mm, dose, torch.Generator().manual_seed(0))
+    noise = noise_std(hu, frame.spacing_mm, dose)
+    return DosePictures(
+        scan.line_integrals[0], scan.measured[0], hu[0], scan.hu[0], noise[0], f"{share:.0%}"
+    )
+
+
+def looks_of(trained: Trained, boxes: Blocks, *, place_by_place: bool = False) -> VolumeMaps:
+    """Return where a network looks, and how much of that lies in the tumour."""
+    maps = where_it_looks(trained, boxes, place_by_place=place_by_place)
+    return VolumeMaps(maps, localisation(maps, tumour_masks(boxes)).share)
+
+
+def graphs_of(trained: Trained, boxes: Blocks) -> RegionGraph:
+    """Return the region graphs of boxes in a network's fused map; a student is shown its CT.
+
+    Args:
+        trained: of `ReactStudy`.
+        boxes: with everything that the network reads; ``seen`` is the CT at full dose.
+    """
+    network = classifier_of(trained)
+    full = {**boxes.images, SEEN: boxes.images["ct"]}
+    _, fused = ask(network.only(bedside(network)), replace(boxes, images=full))
+    return region_graph(fused, Regions(boxes.regions, len(boxes.region_names), boxes.spacing_mm))
+
+
+def where_it_looks(trained: Trained, boxes: Blocks, *, place_by_place: bool) -> Tensor:
+    """Return `grad_cam` of the label's logit, ``(N, d, h, w)`` on 0…1, CT at full dose."""
+    network = classifier_of(trained)
+    at_bedside = AtBedside(network.only(bedside(network))).eval()
+    images = {**boxes.images, SEEN: boxes.images["ct"]}
+    channels = torch.cat([images[name] for name in at_bedside.reads], dim=1).float()
+    return grad_cam(
+        at_bedside, "network.map", channels, boxes.labels, place_by_place=place_by_place
+    )
+
+
+def attention_of(trained: Trained, box: Blocks, doses: Sequence[str]) -> dict[str, AttentionLook]:
+    """Return what the CT branch's attention says of one box, by the dose of its CT."""
+    network = classifier_of(trained)
+    attention = network.attention_to("ct")
+    if attention is None:
+        raise ValueError("attention_of: expected a network with CBAM, found one without")
+    looks = {}
+    for dose in doses:
+        image = box.images[dose].float()
+        with torch.no_grad(), tap(network, {"narrow": "narrow.ct"}) as seen:
+            network.only(("ct",)).branch_map("ct", {SEEN: image})
+            channels = attention.channel_weights(seen["narrow"])
+            weighed = channels[:, :, None, None, None] * seen["narrow"]
+            places = attention.place_weights(weighed)
+        title = "full dose" if dose == "ct" else dose.removeprefix("ct_").replace("_", " ")
+        looks[title] = AttentionLook(channels[0], places[0, 0], image[0, 0])
+    return looks
+
+
+def released_student() -> dict[str, int]:
+    """Return the weights of the released CT student: all of it, its network, its one layer."""
+    student = ReleasedStudent()
+    layer = student.widest
+    return {
+        "released CT student": parameter_count(student),
+        "… its SegResNet, decoder included": parameter_count(student.segresnet),
+        f"… one Linear({layer.in_features:,} → {layer.out_features})": parameter_count(layer),
+    }
+
+
+def tumour_masks(boxes: Blocks) -> Tensor:
+    """Return where the tumours are, ``(N, D, H, W)`` bool."""
+    wanted = [n for n, name in enumerate(boxes.region_names, 1) if name.startswith(TUMOUR_NAMES)]
+    return torch.isin(boxes.regions, torch.tensor(wanted, dtype=boxes.regions.dtype))

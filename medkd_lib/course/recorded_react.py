@@ -1,0 +1,69 @@
+"""Lesson 05: which recorded setting a reader's run belongs to, its colours, and its means."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pandas as pd
+
+from medkd_lib.course.arm_titles import ARM_TITLES
+from medkd_lib.course.experiments.react_arms import ARMS, GEOMETRY, ORACLE, TEACHERS
+from medkd_lib.course.experiments.react_sources import SARCOMA
+from medkd_lib.course.lesson import Images
+from medkd_lib.course.lesson_react import declared_arm
+from medkd_lib.course.recorded import Recorded, Shown
+from medkd_lib.course.resolve import Config
+from medkd_lib.show.style import CONTROL, METHOD, STUDENT, TEACHER
+
+# A run on data that was never recorded is shown beside this one.
+DEFAULT = "phantom_subtle"
+_CONTROLS = ("react_shuffled", "react_untrained", GEOMETRY)
+_BY_LABELS = ("alone", "alone_pet")
+COLOURS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys((*ARMS,), METHOD)
+    | dict.fromkeys((*TEACHERS, ORACLE), TEACHER)
+    | dict.fromkeys(_CONTROLS, CONTROL)
+    | dict.fromkeys(_BY_LABELS, STUDENT)
+)
+
+
+def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
+    """Return the recorded setting to show beside a run; comparable if only the seed differs."""
+    known = {s.id: s for s in recorded.settings}
+    wanted = f"phantom_{config.difficulty}" if images.evidence == "phantom" else "real"
+    if config.dataset == SARCOMA:
+        wanted = f"sts_{config.target}" if images.evidence != "phantom" else "sts_twin"
+    if wanted not in known:
+        print(f"{wanted} was not recorded: shown is {known[DEFAULT].title}, without your run")
+        return Shown(DEFAULT, known[DEFAULT].title, False)
+    same = {
+        "profile": config.profile == "lesson" and not config.truncated,
+        "patients": known[wanted].patients == [config.patients, config.external_patients],
+        "method": declared_arm(config) == ARMS["react"],
+    }
+    if other := [name for name, equal in same.items() if not equal]:
+        print(f"your run differs from the recorded ones in {', '.join(other)}: no star")
+    return Shown(wanted, known[wanted].title, not other)
+
+
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "auc": "macro AUC", "auc_ct_quarter": "a quarter of the dose",
+        "auc_ct_tenth": "a tenth", "auc_external_ct": "other hospital", "correct": "accuracy",
+        "log_score": "mean log score", "benefit_0.2": "net benefit at 0.2",
+        "benefit_0.4": "at 0.4", "benefit_0.6": "at 0.6",
+    }
+)  # fmt: skip
+
+
+def means(recorded: Recorded, setting: str) -> pd.DataFrame:
+    """Return the means over seeds, a row per arm in the grid's order."""
+    runs = recorded.of(setting)
+    columns = {name: title for name, title in COLUMNS.items() if name in runs}
+    mean = runs.groupby("arm")[list(columns)].mean().dropna(axis=1, how="all")
+    return (
+        mean.loc[[arm for arm in recorded.grid.arms if arm in mean.index]]
+        .rename(index=ARM_TITLES, columns=columns)
+        .rename_axis("arm")
+        .reset_index()
+        .fillna("")
+    )
