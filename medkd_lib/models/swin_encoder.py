@@ -16,6 +16,8 @@ class SwinEncoder(nn.Module):
         depths: blocks of the four stages.
         heads: of the four stages.
         window: voxels of a window's side.
+        checkpoint: compute every block again on the way back instead of keeping what it computed;
+            the result is the same. At 64 × 224 × 224 voxels attention fills tens of gigabytes.
 
     Attributes:
         channels: of the result.
@@ -31,14 +33,20 @@ class SwinEncoder(nn.Module):
 
     def __init__(
         self, in_channels: int, width: int = 48, depths: Sequence[int] = (2, 2, 6, 2),
-        heads: Sequence[int] = (3, 6, 12, 24), window: int = 7,
+        heads: Sequence[int] = (3, 6, 12, 24), window: int = 7, checkpoint: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.swin = SwinTransformer(
-            in_channels, width, (window,) * 3, (2, 2, 2), tuple(depths), tuple(heads)
+            in_channels,
+            width,
+            (window,) * 3,
+            (2, 2, 2),
+            tuple(depths),
+            tuple(heads),
+            use_checkpoint=checkpoint,
         )
         # MONAI merges patches after every stage, the last one included; it is drawn without.
-        cast(nn.Module, self.swin.layers4[0]).downsample = None
+        setattr(self.swin.layers4[0], "downsample", None)  # noqa: B010
         self.channels = 8 * width
 
     def forward(self, volumes: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ def budget_for(dataset: str, budget: Budget) -> Budget:
 def encoder(budget: Budget, channels: int, kind: Encoder) -> nn.Module:
     """Return an untrained encoder of volumes of so many channels."""
     if kind == "swin":
-        return SwinEncoder(channels)
+        return SwinEncoder(channels, checkpoint=True)
     return SegResNetEncoder(
         channels, budget.filters, budget.blocks, stem_stride=budget.stem_stride,
         groups=min(8, budget.filters),
