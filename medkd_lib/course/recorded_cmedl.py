@@ -1,17 +1,33 @@
 """Lesson 04: which recorded setting a reader's run belongs to, and the means of that setting."""
 
+import numpy as np
 import pandas as pd
 
 from medkd_lib.course.arm_titles import ARM_TITLES
+from medkd_lib.course.experiments.cmedl_cells import GEOMETRY
 from medkd_lib.course.experiments.cmedl_sources import ABDOMEN, SARCOMA
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.recorded import Recorded, Shown
 from medkd_lib.course.resolve import Config
+from medkd_lib.methods.bedside import PSEUDO_ONLY
 from medkd_lib.methods.cmedl_parts import Hints, Weights
 
 # A run on data that was never recorded is shown beside this one.
 DEFAULT = "phantom_subtle"
+# A training whose Dice is below this has answered nothing, or next to nothing.
+NOTHING = 0.01
+# What `recorded_translation` shows. `contrast_…` is the tumour against all that is around it, lung
+# too: the recorded `soft_…` had bone in their rings, which the lesson's bars leave out.
+TRANSLATION = {
+    "mae": "error, everywhere",
+    "copy_mae": "of handing the source on, everywhere",
+    "mae_tumour": "error, in the tumour",
+    "copy_mae_tumour": "of handing the source on, in the tumour",
+    "contrast_source": "tumour − all around: source",
+    "contrast_pseudo": "tumour − all around: translated",
+    "contrast_true": "tumour − all around: true",
+}
 
 
 def setting_name(config: Config, images: Images) -> str:
@@ -74,3 +90,66 @@ def recorded_means(recorded: Recorded, setting: str, columns: dict[str, str]) ->
         .rename_axis("arm")
         .reset_index()
     )
+
+
+def recorded_reach(recorded: Recorded) -> pd.DataFrame:
+    """Return the mean Dice of the student alone, with twice the patients, and the true teacher.
+
+    More labels show what a student of the same images can reach; the true teacher's lead over that
+    may be in pixels that no such student has. Settings that ran all three arms.
+    """
+    arms = ["alone", "more_labels", "teacher_true"]
+    means = recorded.runs.pivot_table(index="setting", columns="arm", values="dice")
+    rows = [
+        {"recorded setting": s.title} | {ARM_TITLES[a]: f"{means.loc[s.id, a]:.3f}" for a in arms}
+        for s in recorded.settings
+        if set(arms) <= set(means.columns[means.loc[s.id].notna()])
+    ]
+    return pd.DataFrame(rows)
+
+
+def recorded_translation(recorded: Recorded) -> pd.DataFrame:
+    """Return what the translators did, mean over the trainings of a setting, in grey values.
+
+    Grey values are on [-1, 1]. Settings without a true image have no errors, and a blank there.
+    """
+    runs = recorded.runs[recorded.runs.arm == PSEUDO_ONLY]
+    means = runs.groupby("setting")[list(TRANSLATION)].mean()
+    rows = [
+        {"recorded setting": s.title}
+        | {name: _number(float(means.loc[s.id, column])) for column, name in TRANSLATION.items()}
+        for s in recorded.settings
+        if s.id in means.index
+    ]
+    return pd.DataFrame(rows)
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
+
+
+def answered_nothing(recorded: Recorded, setting: str) -> str:
+    """Return which trainings of a setting answered nothing, by arm and seed, as a sentence."""
+    runs = recorded.of(setting)
+    mute = runs[(runs.dice < NOTHING) & (runs.arm != GEOMETRY)]
+    named = [f"{ARM_TITLES[row.arm]} (seed {row.seed})" for row in mute.itertuples()]
+    return f"trainings that answered nothing (Dice below {NOTHING:g}): {', '.join(named) or 'none'}"
+
+
+def tally(recorded: Recorded) -> list[str]:
+    """Return in how many recorded settings hints were better or worse than none, as sentences."""
+    sentences = []
+    for contrast in ("cmedl_vs_alone", "true_vs_alone"):
+        found = recorded.contrasts[recorded.contrasts.contrast == contrast]
+        counts = [f"{verdict} in {(found.verdict == verdict).sum()}"
+                  for verdict in ("better", "worse", "undecided")]  # fmt: skip
+        sentences.append(
+            f"{recorded.questions[contrast]}: {', '.join(counts)} of {len(found)} recorded settings"
+        )
+    phantoms = {s.id for s in recorded.settings if s.evidence == "phantom"}
+    more = recorded.contrasts[
+        (recorded.contrasts.contrast == "more_vs_cmedl") & recorded.contrasts.setting.isin(phantoms)
+    ]
+    wins = int((more.verdict == "better").sum())
+    sentences.append(f"twice the labels beat CMEDL in {wins} of {len(more)} phantoms that had them")
+    return sentences

@@ -111,6 +111,7 @@ def recorded_arms(
     chance: float | None = None,
     title: str = "",
     colours: Mapping[str, str] | None = None,
+    label: str = "",
 ) -> Figure:
     """Draw recorded runs per arm (dots, mean and 95 % t-interval) and the reader's own run.
 
@@ -122,6 +123,7 @@ def recorded_arms(
         chance: a dotted line; where it would squeeze the dots, an arrow at the edge instead.
         title: of the figure.
         colours: arm id → colour; by default teachers, distilled students and others differ.
+        label: of the axis; by default the column's name.
     """
     with course_style():
         figure, ax = plt.subplots(figsize=(8.6, 0.42 * len(arms) + 1.5))
@@ -133,7 +135,7 @@ def recorded_arms(
             _mark_chance(ax, chance, len(arms) - 0.15)
         ax.set_yticks(range(len(arms)), list(arms.values()))
         ax.set_ylim(len(arms) - 0.1, -0.8)
-        ax.set(xlabel=measure.replace("_", " "), title=title)
+        ax.set(xlabel=label or measure.replace("_", " "), title=title)
     return figure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medkd_lib.evaluate.intervals import patient_bootstrap
@@ -141,6 +142,7 @@ def by_stratum(
             axis.set_yticks(list(ticks), list(ticks.values()), fontsize=13)
             axis.set_ylim(len(order) * (len(differences) + 0.6) - 0.6, -0.8)
             axis.set_title(title, fontsize=15)
+            axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.set_xlabel(f"difference in {measure}", fontsize=14)
             axis.grid(axis="y", visible=False)
         figure.legend(

@@ -6,13 +6,17 @@
 #
 # **Paper** Jiang, Rimner, Deasy, Veeraraghavan 2022, *Unpaired cross-modality educed distillation (CMEDL)*, IEEE TMI
 # 41:1057 (arXiv 2107.07985), and its MICCAI 2019 forerunner. **Abstracts only were read**: who sees what is theirs;
-# weights, layers, distances and the order of a step are *ours*, and no number below is *as in the paper*.
+# weights, layers, distances and the order of a step are *ours*. No number of ours is the paper's; its abstract's
+# numbers stand in the ledger of section 11, marked *published*.
 #
 # **Data and licence** Chests with a lung tumour: by default the *phantom twins* of MSD Task06 Lung (CT; CC BY-SA 4.0)
-# and of the paper's private T2w MR cohort, made here, no download. With `data_root`: real chests, or the sarcomas of
-# `sts_petctmr` (CT, MR and PET; CC BY 3.0).
+# and of the paper's private T2w MR cohort, made here, no download. With `data_root`: the sarcomas of `sts_petctmr`
+# (CT, MR and PET; CC BY 3.0); the abdomens of `chaos` (two MR sequences, T1 teaches T2; CC BY-NC-SA 4.0); or real
+# chests, for which you need labelled MR of your own, in a folder `cmedl_private_mr_cohort` beside the CT's: that cohort
+# is private, and nobody outside has it.
 #
-# **Budget** smoke ≤ 60 s · lesson ≤ 4 min · paper 600 min on one GPU (an estimate)
+# **Budget** smoke ≤ 60 s · lesson ≤ 4 min · paper 600 min on one GPU (an estimate). `smoke` only asks whether every
+# cell runs; its networks have learned nothing, so read nothing off its numbers and pictures.
 #
 # **You need** lesson 00; lesson 03 has the idea of features that cross. Not for clinical use.
 
@@ -34,6 +38,7 @@ detach_teacher: bool = True  # [] False lets the hints pull the teacher, too
 seg_to_generator: float = 0.0  # [>= 0] weight of the teacher's segmentation loss in the generator's step
 lambda_cycle: float = 10.0  # [>= 0] weight of coming back to where one started
 lambda_identity: float = 2.0  # [>= 0] weight of leaving real MR (and CT) as they are
+lambda_contextual: float = 0.0  # [>= 0] weight of the contextual loss, on maps of the teacher's encoder
 teaching_share: float = 0.5  # [0..1] share of the MR training sections that show a tumour
 patients: int | None = None  # [>= 12] CT patients of the phantom (chaos: half are MR); None: the profile decides
 mr_patients: int | None = None  # [>= 4] MR patients of the phantom; None: the profile decides
@@ -59,12 +64,14 @@ if config.setting == "weak":
     config.mr_patients = max(config.mr_patients, 12)  # MR is the student's then, and its patients are divided
 if config.dataset == "chaos":
     config.patients = max(config.patients, 22)  # half are CT, and the MR half is divided
+if config.profile == "smoke":
+    print("smoke only asks whether every cell runs: read nothing off the numbers and pictures below")
 
 # %% [markdown]
 # ## What you will be able to do
 #
 # 1. say what a translation without pairs can know, and prove what it cannot;
-# 2. write the hint loss, and order a step of six networks so that each loss trains whom it should;
+# 2. write the hint loss, and mend a step of six networks so that each loss trains whom it should;
 # 3. measure a translator by what it did to the *tumour*, not by how much its pictures look like MR;
 # 4. judge a gain by its controls: true hints, hints of another patient, more labels, a guess without pixels.
 #
@@ -75,9 +82,13 @@ if config.dataset == "chaos":
 # **Words.** A *modality* is a kind of image. *CT* measures how much X-rays are weakened: lung and bone stand out, soft
 # tissues hardly differ. *T2w MR*, a magnetic resonance image weighted by T2, tells soft tissues apart. *Unpaired*: no
 # patient was seen by both scanners, so nobody knows which MR belongs to a CT. A *translator* (image to image) has two
-# *generators*, CT to MR and back, and two *discriminators*, which try to tell painted images from real ones. A
-# painted MR is a *pseudo-MR*. *Cycle*: there and back again. A *hint* is the wish that the student's maps be like the
-# teacher's. An *oracle* knows what reality hides: a phantom can be scanned by both scanners.
+# *generators*, CT to MR and back, and two *discriminators*, or *judges*, which try to tell painted images from real
+# ones. A painted MR is a *pseudo-MR*. *Cycle*: there and back again. A *hint* is the wish that the student's maps be
+# like the teacher's. An *oracle* knows what reality hides: a phantom can be scanned by both scanners. The *mediastinum*
+# is what lies between the lungs: heart, great vessels, gullet, lymph nodes. An *arm* is one way to train or to answer,
+# compared with the others. *Dice* is twice the common volume of answer and truth over the sum of both volumes: 1 is
+# perfect, 0 is missed. *False alarms* are the share of a patient's tumour-free sections on which a region of at least
+# 1 cm² is called tumour.
 #
 # **Letters.** $x_c, y_c$: a CT section and its mask; $x_m, y_m$: an MR section of somebody else and its mask. $G$
 # paints MR from CT, $G'$ CT from MR; $D$ judges MR, $D'$ CT. $T$ is the teacher, $S$ the student, $\phi_l$ a map at
@@ -198,6 +209,16 @@ def maps(secret: int, *shape: int) -> Tensor:
     """A feature map of shape (images, channels, height, width) in double precision."""
     return torch.from_numpy(numbers(secret, *shape))
 
+
+def plain(letter: object) -> str:
+    """A letter as it is meant: `C`, `(c)` and `c.` are c."""
+    return str(letter).strip(" ().").lower()
+
+
+def slip(found: float, known: dict[float, str]) -> str:
+    """What usually leads to a wrong number, if it is a known one."""
+    return next((f", as where {why}" for value, why in known.items() if abs(found - value) < 1e-2), "")
+
 # %% [markdown]
 # ## 2 · Your turn
 #
@@ -228,8 +249,7 @@ def match_quantiles(ct: NDArray, mr: NDArray) -> NDArray:
 def five_pixels_by_hand(match_quantiles):
     """Muscle and tumour, both 45 HU, become 4; lung 0, fat 1, bone 8."""
     found = np.asarray(match_quantiles(np.array([45.0, -100, 300, -850, 45]), np.array([6.0, 0, 8, 1, 2])), float)
-    assert found.shape == (5,), f"expected shape (5,), got {found.shape}"
-    assert np.allclose(found, [4, 1, 8, 0, 4]), f"expected [4, 1, 8, 0, 4], got {found.round(3).tolist()}"
+    assert found.shape == (5,) and np.allclose(found, [4, 1, 8, 0, 4]), f"expected [4, 1, 8, 0, 4], got {found.round(3).tolist()}"
 
 
 @score.check("q1", match_quantiles, points=0.5)
@@ -240,12 +260,22 @@ def the_histogram_is_mrs(match_quantiles):
     assert np.allclose(found, np.sort(mr)), "sorted, the painted values are not MR's sorted values"
 
 
-@score.check("q1", match_quantiles, points=0.5)
+@score.check("q1", match_quantiles, points=0.25)
+def three_of_a_kind_by_hand(match_quantiles):
+    """Three equal CT values have ranks 2, 3 and 4: all get the mean of 1, 2 and 9, which is 4; the other gets 0."""
+    found = np.asarray(match_quantiles(np.array([7.0, 7, -3, 7]), np.array([2.0, 9, 0, 1])), float)
+    why = slip(found[0], {2: "the ranks are averaged in place of the MR values", 1: "all get the lowest rank's value"})
+    assert np.allclose(found, [4, 4, 0, 4]), f"expected [4, 4, 0, 4], got {found.round(3).tolist()}{why}"
+
+
+@score.check("q1", match_quantiles, points=0.25)
 def darker_stays_darker(match_quantiles):
     """The order is kept: a larger CT value never gets a smaller MR value."""
     ct, mr = numbers(3, 40).round(1), numbers(4, 40)
-    steps = np.diff(np.asarray(match_quantiles(ct, mr), float)[np.argsort(ct)])
-    assert (steps >= -1e-9).all(), f"a larger CT value got a value smaller by {-steps.min():.3f}"
+    found = np.asarray(match_quantiles(ct, mr), float)
+    darker = ct[:, None] < ct[None, :]  # pairs of different CT values alone
+    drop = (found[:, None] - found[None, :])[darker].max()
+    assert drop < 1e-9, f"a larger CT value got an MR value smaller by {drop:.3f}"
 
 
 # %% tags=["hidden-check"] exercise="q1"
@@ -367,14 +397,35 @@ gallery.show(figure, name="patients",
 # +w\,\lambda_{hint}\sum_l d\bigl(\phi^S_l(x_c),\,\phi^T_l(G(x_c))\bigr)$$
 #
 # with $\mathcal L_{seg}$ Dice plus a fifth of the cross-entropy, and $w$ rising from 0 to 1 in the first steps
-# (`hint_warmup`): an untrained teacher has nothing to say. $G(x_c)$ is painted anew for 3 and 4 and cut off from the
-# generator, the teacher's maps are cut off from the teacher; both are switches (`seg_to_generator`,
-# `detach_teacher`). Why 0 and 1 without a sigmoid: least squares pull also at those that already pass.
+# (`hint_warmup`): an untrained teacher has nothing to say. In 2, $G(x_c)$ comes from a *pool* of up to 50 earlier
+# paintings, so that $D$ does not forget what it once unmasked. And $D$ answers once per *patch*: the bar is over its
+# answers, too. $G(x_c)$ is painted anew for 3 and 4 and cut off from the generator, the teacher's maps are cut off from
+# the teacher; both are switches (`seg_to_generator`, `detach_teacher`).
+#
+# What the order buys: teacher and students see the generator as it is *after* its step, and a hint uses the teacher's
+# maps from *before* its own step, the same pass that 3 is computed on. Nobody is taught by a picture or a map that the
+# step has already outdated, and nothing is computed twice.
+#
+# Why 0 and 1 without a sigmoid? Behind a sigmoid with cross-entropy, a painting that $D$ takes for real with 0.99 sends
+# back next to no gradient, however far it lies from the real ones. $(D-1)^2$ has the slope $2(D-1)$: an answer of 3
+# pulls back as hard as one of −1 pulls up. Least squares pull also at those that already pass.
 #
 # Why the *identity* terms, which show a generator an image of the modality that it is to paint? Without them nothing
 # says that dark stays dark. A $G$ that paints a photographic negative, and a $G'$ that turns it back, have a perfect
 # cycle, and the judges see patches with the edges and grey values of MR. Two of our first three translators did just
 # that (`lambda_identity` 0; the *correlation with its source* in section 6 is then negative).
+#
+# **The other options.**
+#
+# - `hint_distance="cosine"` compares the *directions* of both maps at each place, not how strong they are.
+# - `"mmd"` (maximum mean discrepancy) compares two *heaps* of positions: shuffle a map's places, it costs nothing.
+# - `translation="latent"`: no two generators, but an encoder and a decoder per modality around one *shared latent
+#   space*: CT goes in through its own encoder and comes out through MR's decoder.
+# - `architecture="densefcn"`: in a block of the DenseFCN each layer sees the maps of all layers before it.
+# - `"mrrn"`: the multiple-resolution residual network keeps a stream at *every* size beside the pooled one, which reads
+#   from them and adds to them all along its way.
+# - `lambda_contextual`: a further demand on $G$: each place of a painted MR's encoder map shall find its like *anywhere*
+#   in that of a real one.
 #
 # **Which maps?** "The last two layers", says the 2019 abstract. That may be the last two decoder blocks (our
 # default), or the last block and the logits: `hint_layers`. What is *ours* in this section: the distance and its
@@ -434,18 +485,28 @@ def hint_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
 
 
 # %% tags=["check"] exercise="q2"
-@score.check("q2", hint_loss, points=0.5)
+@score.check("q2", hint_loss, points=0.25)
 def two_positions_by_hand(hint_loss):
     """Student (0, 2), teacher (5, 1): the opposite, 4."""
-    found = float(hint_loss(torch.tensor([0.0, 2.0]).view(1, 1, 1, 2), torch.tensor([5.0, 1.0]).view(1, 1, 1, 2)))
-    assert abs(found - 4) < 1e-3, f"expected 4.000, got {found:.3f}"
+    found = float(hint_loss(torch.tensor([[[[0.0, 2]]]]), torch.tensor([[[[5.0, 1]]]])))
+    why = slip(found, {2: "the variance was divided by n − 1", 13: "maps are not normalised", 8: "d is summed"})
+    assert abs(found - 4) < 1e-3, f"expected 4.000, got {found:.3f}{why}"
 
 
 @score.check("q2", hint_loss, points=0.5)
+def two_images_by_hand(hint_loss):
+    """Two images, two channels, two positions: of each channel's four values two agree in sign, so d = 2."""
+    student = torch.tensor([[[[0.0, 0]], [[10, 30]]], [[[2, 2]], [[10, 30]]]])  # −1, −1, 1, 1 and −1, 1, −1, 1
+    teacher = torch.tensor([[[[0.0, 2]], [[5, 5]]], [[[0, 2]], [[1, 1]]]])  # −1, 1, −1, 1 and 1, 1, −1, −1
+    found = float(hint_loss(student, teacher))  # two of four signs differ, and each costs 4
+    why = slip(found, {1: "every image has statistics of its own", 1.144: "all channels share theirs"})
+    assert abs(found - 2) < 1e-3, f"expected 2.000, got {found:.3f}{why}"
+
+
+@score.check("q2", hint_loss, points=0.25)
 def scale_and_shift_cost_nothing(hint_loss):
     """A teacher that says the same three times as loud, and one higher, costs nothing."""
-    student = maps(1, 2, 3, 4, 4)
-    found = float(hint_loss(student, 3 * student + 1))
+    found = float(hint_loss(maps(1, 2, 3, 4, 4), 3 * maps(1, 2, 3, 4, 4) + 1))
     assert abs(found) < 1e-6, f"expected 0, got {found:.6f}"
 
 
@@ -482,10 +543,12 @@ def a_dead_channel_stays_finite(hint_loss, secret):
 
 # %% [markdown]
 # **Predict.** Four students start from the same weights and see the same batches beside one translator and one
-# teacher: *alone* (labels only), *CMEDL* (hints from its own patients' pseudo-MR), *another patient* (hints from the
-# pseudo-MR of somebody else in the batch: a control) and, where anybody knows it, *true hints* (from the patient's
-# true MR: no translator could deliver more). Order them by their Dice before you run on. Dice is twice the common
-# volume over the sum of both volumes: 1 is perfect, 0 is missed.
+# teacher: *alone* (labels only), *CMEDL* (hints from its own patients' pseudo-MR), *another patient* (a control: hints
+# from the pseudo-MR of another section of the batch, mostly another patient's; on the sarcomas it is the patient's own
+# in about one step of six) and, where anybody knows it, *true hints* (from the patient's true MR). The last says what
+# hints would say if translation were perfect. It is no upper bound on Dice: part of what true MR says cannot be read
+# off the CT, and the student is asked for it all the same. A pseudo-MR's hint is a function of the CT, and can be met.
+# Order the four by their Dice before you run on.
 #
 # The cell below is the training, all of it; it is kept, so a second run is quick. Its loop is in the library.
 
@@ -498,22 +561,24 @@ from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.distill.feature_distance import feature_distance
 from medkd_lib.methods.cmedl_parts import STUDENTS, Hints, Weights
 
-library_hint = partial(feature_distance, kind="l2", normalise=True)
-lesson_hint = score.settle("q2", student=hint_loss, library=library_hint)
+lesson_hint = score.settle("q2", student=hint_loss, library=feature_distance)
+if lesson_hint is hint_loss:
+    print("the training has the library's, tested equal; yours measures the maps in section 8")
 hints = Hints(weight=config.lambda_hint, layers=layers, distance=config.hint_distance,
               warm_up=config.hint_warmup, detach=config.detach_teacher)
-weights = Weights(cycle=config.lambda_cycle, identity=config.lambda_identity,
+weights = Weights(cycle=config.lambda_cycle, identity=config.lambda_identity, contextual=config.lambda_contextual,
                   segmentation_to_generator=config.seg_to_generator)
 arms = ["alone", "cmedl", "other_hints", *(["true_hints"] if modalities.paired else [])]
 plan = Plan({arm: STUDENTS[arm] for arm in arms}, config.architecture, config.translation, hints, weights)
 study = CmedlStudy(modalities, budget, plan, config.seed, fabric_for(config), config.max_steps)
 trained = study.train(progress=True)
 print(f"{len(trained.history.steps)} logged steps, {trained.seconds:.0f} s", "(kept from an earlier run)" * trained.from_cache)
-touched = set().union(*(drawn.touched for drawn in study.sets.values()))
-print(f"{len(touched)} patients were handed out; of the test patients {len(touched & set(test.patients))}")
+if not trained.from_cache:  # a kept training hands nobody out
+    touched = set().union(*(drawn.touched for drawn in study.sets.values()))
+    print(f"{len(touched)} patients were handed out; of the test patients {len(touched & set(test.patients))}")
 
 # %% [markdown]
-# ## Exercise 3 · Break it: a step with three bugs
+# ## Exercise 3 · Mend it: a step with three bugs
 #
 # A colleague wrote the losses of one step, small enough to read: `judge` is $D$, `teacher` and `student` return logits
 # and a map, and the hint is a plain squared difference. It runs, and every loss is finite. In the setup below, find
@@ -553,7 +618,9 @@ def toys(seed: int) -> tuple[dict[str, nn.Module], tuple[Tensor, Tensor, Tensor,
 
 
 def pulled(networks: dict[str, nn.Module], loss: Tensor) -> set[str]:
-    """Names of the networks to which a loss sends a gradient."""
+    """Names of the networks to which a loss sends a gradient; none where it was cut off from all."""
+    if not loss.requires_grad:
+        return set()
     for net in networks.values():
         net.zero_grad()
     loss.backward(retain_graph=True)
@@ -573,6 +640,12 @@ def careless_step(networks, ct, ct_masks, mr, mr_masks):
     logits, mine = networks["student"](ct)
     return {"adversarial": adversarial, "judge": judged, "teacher": taught,
             "student": F.cross_entropy(logits, ct_masks), "hint": F.mse_loss(mine, told)}
+
+
+def trains_alone(networks: dict[str, nn.Module], loss: Tensor, name: str) -> None:
+    """Fail unless a loss sends a gradient to this network and to no other."""
+    found = pulled(networks, loss)
+    assert found == {name}, f"expected a gradient to the {name} alone, found {sorted(found)}"
 
 
 # %% tags=["exercise"] exercise="q3"
@@ -614,37 +687,41 @@ def a_pseudo_image_shows_the_cts_patient(step_losses):
 def the_judge_alone_learns_to_judge(step_losses):
     """The judge's loss must send no gradient to the generator."""
     networks, batch = toys(2)
-    found = pulled(networks, step_losses(networks, *batch)["judge"])
-    assert found == {"judge"}, f"expected a gradient to the judge alone, found {sorted(found)}"
+    trains_alone(networks, step_losses(networks, *batch)["judge"], "judge")
 
 
 @score.check("q3", step_losses, points=0.5)
 def the_hint_trains_the_student_alone(step_losses):
     """The hint must reach the student, and neither teacher nor generator."""
     networks, batch = toys(3)
-    found = pulled(networks, step_losses(networks, *batch)["hint"])
-    assert found == {"student"}, f"expected a gradient to the student alone, found {sorted(found)}"
+    trains_alone(networks, step_losses(networks, *batch)["hint"], "student")
+
+
+# %% tags=["check"] exercise="q3"
+@score.check("q3", step_losses, points=0.5)
+def fooling_trains_the_generator_alone(step_losses):
+    """The adversarial loss must reach the generator, and not the judge."""
+    networks, batch = toys(4)
+    trains_alone(networks, step_losses(networks, *batch)["adversarial"], "generator")
+
+
+@score.check("q3", step_losses, points=0.5)
+def everybody_stays_trainable(step_losses):
+    """After the call every weight of every network must be trainable as before."""
+    networks, batch = toys(5)
+    step_losses(networks, *batch)
+    frozen = [name for name, net in networks.items() if not all(p.requires_grad for p in net.parameters())]
+    assert not frozen, f"left frozen: {', '.join(frozen)}"
 
 
 # %% tags=["hidden-check"] exercise="q3"
-@score.hidden_check("q3", step_losses, points=0.75)
-def fooling_trains_the_generator_alone(step_losses, secret):
-    """The adversarial loss reaches the generator, not the judge, which stays trainable."""
-    networks, batch = toys(secret)
-    losses = step_losses(networks, *batch)
-    assert all(p.requires_grad for p in networks["judge"].parameters()), "the judge was left frozen"
-    found = pulled(networks, losses["adversarial"])
-    assert found == {"generator"}, f"expected a gradient to the generator alone, found {sorted(found)}"
-
-
-@score.hidden_check("q3", step_losses, points=0.75)
+@score.hidden_check("q3", step_losses, points=0.5)
 def segmentation_stays_at_home(step_losses, secret):
     """Teacher and student learn from their own segmentation loss; the generator from neither."""
     networks, batch = toys(secret + 1)
     losses = step_losses(networks, *batch)
     for name in ("teacher", "student"):
-        found = pulled(networks, losses[name])
-        assert found == {name}, f"{name}: expected a gradient to it alone, found {sorted(found)}"
+        trains_alone(networks, losses[name], name)
 
 
 @score.hidden_check("q3", step_losses, points=1)
@@ -669,27 +746,34 @@ def unseen_losses(step_losses, secret):
 # One training holds everybody, so it stands above. Before we look at what was taught, look at those who were not:
 #
 # - *the usual place*: where half of the training sections with tumour show it, whatever the picture. What a network
-#   has above it, it has from pixels;
-# - *student alone*: labels, no teacher. The bar to beat;
+#   has above it, it has from pixels. On whole chests it is worth next to nothing, for tumours may be anywhere; on the
+#   sarcomas, which are crops around the tumour, it is the one to beat;
+# - *student alone*: labels, no teacher. The bar to beat on chests;
 # - *teacher on the translation*: the teacher behind the generator, from CT alone; what the student is told;
 # - *teacher on the true image*: what MR would be worth if the patient had had it. Only an oracle has this row.
 #
-# If the last row is not clearly above the second, the teacher knows nothing worth telling, and nobody should expect
-# hints to help. The table has means over test patients with their 95 % interval; *missed* counts tumours of which
-# nothing was found. Surface Dice asks which share of both outlines lies within 5 mm of the other (the paper's
-# tolerance could not be read); *HD95* is the distance, in mm, within which 95 % of either outline has the other.
+# **Is there anything to teach?** If the last row is not clearly above the second, the teacher knows nothing worth
+# telling, and nobody should expect hints to help. But a gap is *necessary, not sufficient*: whatever of it only the
+# MR's pixels know, no CT student can have, by section 1. What a CT student *can* reach, more labels show: the second
+# table has recorded means of *alone*, of the same student with twice the patients, and of the teacher on the true image.
 #
-# Then the losses. *Translator* and *discriminators* are scores of players against each other, and low ones do not say
-# that a picture is right; the dotted line is a discriminator that answers ½ to everything. The distance to the hint
-# is drawn for those who are asked to lower it.
+# The first table has means over test patients with their 95 % interval; *missed* counts tumours of which nothing was
+# found. Surface Dice asks which share of both outlines lies within 5 mm of the other (the paper's tolerance could not
+# be read); *HD95* is the distance, in mm, within which 95 % of either outline has the other.
+#
+# Do not be alarmed by *alone*'s false alarms, on nearly every second tumour-free section, and its HD95 of many
+# centimetres. Soft tissue beside soft tissue looks like a tumour on CT, few patients taught the difference, four pixels
+# make an alarm, and every section is another chance. One such region at the other end of the chest makes HD95 as long
+# as the chest and hardly moves the Dice. With twice the patients both are far smaller (recorded, section 11).
 
 # %%
 from medkd_lib.course.experiments.cmedl_cells import GEOMETRY
 from medkd_lib.course.lesson_cmedl import answers
 from medkd_lib.course.lesson_segment import score_table
 from medkd_lib.course.mended_cmedl import mended_step
+from medkd_lib.course.recorded import Recorded
+from medkd_lib.course.recorded_cmedl import recorded_reach
 from medkd_lib.methods.bedside import PSEUDO_ONLY
-from medkd_lib.show.cmedl_curves import cmedl_curves
 
 lesson_step = score.settle("q3", student=step_losses, library=mended_step)
 networks, batch = toys(config.seed)
@@ -697,8 +781,18 @@ for title, step in {"careless": careless_step, "mended": lesson_step}.items():
     print(f"{title:9s}", {name: "+".join(sorted(pulled(networks, loss))) for name, loss in step(networks, *batch).items()})
 results = answers(study, [GEOMETRY, *study.arms])
 table(score_table({arm: results[arm] for arm in results if arm in (GEOMETRY, "alone", PSEUDO_ONLY, "teacher_true")}, ""))
-SHORT = {GEOMETRY: "usual\nplace", "alone": "alone", "cmedl": "CMEDL", "other_hints": "another\npatient",
-         "true_hints": "true\nhints", PSEUDO_ONLY: "teacher,\npseudo", "teacher_true": "teacher,\ntrue"}
+recorded = Recorded.read("04")
+table(recorded_reach(recorded))
+
+# %% [markdown]
+# Then the losses. *Translator* and *discriminators* are scores of players against each other, and low ones do not say
+# that a picture is right; the dotted line is a discriminator that answers ½ to everything. The distance to the hint
+# is drawn for those who are asked to lower it.
+
+# %%
+from medkd_lib.course.lesson_cmedl import SHORT
+from medkd_lib.show.cmedl_curves import cmedl_curves
+
 losses = trained.history.losses
 logged = [{"step": step} | {name: values[i] for name, values in losses.items()} for i, step in enumerate(trained.history.steps)]
 gallery.show(
@@ -717,10 +811,12 @@ gallery.show(
 #   at the wrong places.
 # - **The mean error.** A tumour fills about a hundredth of a section: an error there hardly moves the mean. Small
 #   error and lost tumour go together easily. *Handing the source on* is the error of a translator that does nothing.
-# - **The contrast bar**: mean of the tumour minus mean of a ring around it, in standard deviations of the image. On CT
-#   the ring holds soft tissue alone, because beside lung any scanner shows a tumour. This bar decides whether there is
-#   anything to teach: if pseudo-MR stands where CT stands, the translator knew no more than CT, as section 1 said it
-#   must; if it stands *lower*, it also threw some of that away.
+# - **The contrast bar**: mean of the tumour minus mean of a ring around it, in standard deviations (SD) of the tissue
+#   that may be in the ring. From CT that is soft tissue alone, for all pictures at the same pixels: beside lung any
+#   scanner shows a tumour, beside bone too. This bar decides whether there is anything to teach: if pseudo-MR stands
+#   where CT stands, the translator knew no more than CT, as section 1 said it must; if it stands *nearer to 0*, it also
+#   threw some of that away. Figure and table have one averaging, over sections of a patient, then over patients. The
+#   *magnitude* forgets the sign of every section first: bright and dark tumours cancel in the mean, and not in it.
 #
 # Two failures have a flag in the table. *All translations alike*: the variance between patients has collapsed. *The
 # source handed on*: $G$ has learned to do nothing. (Neither flag sees a tumour.) A third has a sign: a negative
@@ -749,7 +845,7 @@ if known:
 table(translation_table(results[PSEUDO_ONLY].extras))
 
 # %%
-from medkd_lib.course.lesson_cmedl import bars
+from medkd_lib.course.lesson_cmedl import bar_table, bars
 from medkd_lib.show.translation_measures import contrast_bars, intensity_histograms
 
 contrasts = bars(study, pseudo, (CT, MR))
@@ -762,7 +858,7 @@ if known:
 gallery.show(intensity_histograms(pictures | {f"{MR} that teaches": modalities.teaching.images[modalities.teacher]},
                                   f"{MR} that teaches"), name="histograms",
              alt=f"Histograms of grey values of {', '.join(pictures)} over that of the teaching patients, with the divergence.")
-print({name: f"{found.mean:+.2f} SD, magnitude {found.mean_size:.2f}" for name, (found, _) in contrasts.items()})
+table(bar_table(contrasts))
 
 # %% [markdown]
 # ## Exercise 4 · Read the bar
@@ -778,7 +874,7 @@ print({name: f"{found.mean:+.2f} SD, magnitude {found.mean_size:.2f}" for name, 
 # | 2 | 3 | 1 | 3 | 2 |
 # | 2 | 2 | 2 | 2 | 2 |
 #
-# Its ring has the mean 2, all 25 values the standard deviation 0.816, so the bar is $3/0.816=3.677$.
+# Its ring has the mean 2, all 25 values the standard deviation 0.8158, so the bar is $3/0.8158=3.677$.
 #
 # **(b)** A translator's pseudo-MR cannot be told from MR by eye: its histogram has a KL of 0.02, its mean error is a
 # quarter of that of handing CT on. Its bar stands at 0.1, CT's at 0.1, true MR's at 1.5. What may a student gain from
@@ -808,11 +904,12 @@ def bar_and_reason(image: NDArray, tumour: NDArray) -> tuple[float, str]:
 # %% tags=["check"] exercise="q4"
 @score.check("q4", bar_and_reason, points=0.5)
 def the_five_in_the_middle(bar_and_reason):
-    """The picture above: 3 / 0.816 = 3.677, and one of the letters a to d."""
+    """The picture above: 3 / 0.8158 = 3.677, and one of the letters a to d."""
     image = np.array([[2, 2, 2, 2, 2], [2, 3, 1, 3, 2], [2, 1, 5, 1, 2], [2, 3, 1, 3, 2], [2, 2, 2, 2, 2]], float)
     found, letter = bar_and_reason(image, image == 5)
     assert abs(found - 3.677) < 2e-3, f"expected 3.677, got {found:.3f}"
-    assert letter in ("a", "b", "c", "d"), f"expected one of the letters a to d, got {letter!r}"
+    assert plain(letter) in ("a", "b", "c", "d"), f"expected one of the letters a to d, got {letter!r}"
+    print("letter noted; section 7 has the answer")
 
 
 # %% tags=["hidden-check"] exercise="q4"
@@ -832,18 +929,23 @@ def why_a_good_picture_need_not_help(bar_and_reason):
     """Section 1 has the argument: the pseudo-MR is a function of the CT."""
     image = np.arange(25.0).reshape(5, 5)
     letter = bar_and_reason(image, image == 12)[1]
-    assert letter == "c", f"{letter!r} is not what section 1 allows"
+    assert plain(letter) == "c", f"{letter!r} is not what section 1 allows"
 
 
 # %% [markdown]
 # ## 7 · Did it help?
 #
+# *(b) was **c***. The picture is a function of the CT (section 1), and a bar that stands where CT's stands says that it
+# made nothing easier either. Not *a*: histogram and mean error hardly see a tumour, so what is left of the error may be
+# all of it. Not *b*: hints from any picture move a student, and a demand may regularise. Not *d*: the discriminator saw
+# many patients, but asks only that patches *look like* MR; where this patient's tumour is, it never knew.
+#
 # **The controls** say what a gain would mean:
 #
 # | row | what changes | if it did as well as CMEDL, then |
 # |---|---|---|
-# | another patient | hints from somebody else's pseudo-MR | it need not be about this patient: a demand alone regularises |
-# | true hints | hints from the patient's true MR | nothing is lost by translating. (It is the *upper bound*: if even it does not beat *alone*, no translator will) |
+# | another patient | hints from another section of the batch, mostly another patient's (on the sarcomas the patient's own in about one step of six) | it need not be about this patient: a demand alone regularises |
+# | true hints | hints from the patient's true MR: what hints would say if translation were perfect | little is lost by translating. *No upper bound* on Dice: part of what true MR says cannot be read off the CT, and the student is asked for it all the same |
 # | teacher on the translation | no student at all | the student is needless |
 # | *twice the patients* (recorded) | labels of more CT patients, no teacher | labels would have done it |
 # | *two channels* (recorded) | CT and pseudo-MR side by side | hints are a detour |
@@ -853,8 +955,8 @@ def why_a_good_picture_need_not_help(bar_and_reason):
 # of new patients for *these* trained networks. Another seed, another training; only the recorded runs speak of that.
 #
 # **Where?** If MR helps, then where CT cannot see: at small tumours, and near the mediastinum. Groups are thirds of
-# the test patients; they were looked at one by one and suggest, no more. **False alarms** are sections without tumour
-# on which a region of at least 1 cm² is called one. A translator that paints tumours teaches to see them.
+# the test patients; they were looked at one by one and suggest, no more. Last, the largest **false alarms**, on sections
+# without tumour: a translator that paints tumours teaches to see them.
 
 # %%
 from medkd_lib.course.arm_titles import ARM_TITLES
@@ -941,8 +1043,8 @@ gallery.show(
     alt=f"Histograms of the channel that best separates tumour from its surroundings in {', '.join(seen)}, with the AUC on "
     "other patients.")
 alike = cka_matrix({n: x for n, x in seen.items() if n != teacher_sees}, {"CKA with the teacher": seen[teacher_sees]})
-alike["hint distance"] = [float(lesson_hint(seen[name], seen[teacher_sees])) for name in alike.index]
-table(alike.reset_index())
+alike["distance of exercise 2"] = [float(lesson_hint(seen[name], seen[teacher_sees])) for name in alike.index]
+table(alike.rename_axis(columns=None).reset_index())
 
 # %% [markdown]
 # ## 9 · Raters, and a walk through a patient
@@ -950,22 +1052,23 @@ table(alike.reset_index())
 # The abstract reports that *raters* differed less when they started from the method's outline. Nobody is asked here.
 # Our raters are the truth with boundary noise of 3 mm, and a rule: where a proposed boundary is near enough to her
 # own, a rater accepts it. Then agreement rises *by construction*, for any proposal that is near enough, right or
-# wrong. So the table has two columns: agreement among raters, and agreement with the **truth**; and two proposals
-# that are wrong on purpose: the truth grown by 5 mm all around, and the shape of another patient's tumour. Compare
-# the grown one's columns with *unaided* before you believe any number on variability.
+# wrong. So the table has two columns: agreement among raters, and agreement with the **truth**; and three rows beside
+# our networks: `unaided`, raters who draw with no proposal before them, and two proposals that are wrong on purpose:
+# `grown`, the truth grown by 5 mm all around, and `other_patient`, the shape of another patient's tumour in this one's
+# place. Compare `grown` with `unaided` before you believe any number on variability.
 #
 # Below it, one test patient from feet to head. Move the section; watch the answers in the pseudo-MR and, where it is
 # known, in the true one. **What to change next:**
 #
 # | knob | try | what to look at |
 # |---|---|---|
-# | `lambda_hint` | 0, 5 | at 0 CMEDL must equal *alone* to the last digit; at 5, who still listens to labels? |
+# | `lambda_hint` | 0, 5 | at 0 a U-Net's CMEDL must equal *alone* to the last digit (the other two networks drop channels at random); at 5, who still listens to labels? |
 # | `detach_teacher` | False | the teacher's rows, and section 10 |
 # | `teaching_share` | 0 | false alarms, misses and the contrast bar |
-# | `lambda_identity` | 0, with several seeds | the pictures: is dark still dark? |
+# | `lambda_identity`, `lambda_contextual` | 0, with several seeds; 1 | the pictures: is dark still dark? |
 # | `seg_to_generator` | 1 | the bar: now the generator pays for a tumour that the teacher no longer finds |
 # | `hint_distance`, `hint_layers` | `cosine`, `mmd`; `block_and_head` | CKA, then Dice |
-# | `setting`, `difficulty` | `weak`; `none` | a teacher that knows less, or nothing more |
+# | `setting`, `difficulty` | `weak`, with `-p patients=40` as recorded; `none` | a teacher that knows less, or nothing more |
 
 # %%
 from medkd_lib.course.experiments.cmedl_raters import Panel, rater_table
@@ -973,7 +1076,9 @@ from medkd_lib.show.through_patient import through_patient
 
 asked = list(dict.fromkeys(test.patients[row] for row in mine))[:: max(1, len(mine) // 6)]
 places = [i for i, patient in enumerate(test.patients) if patient in asked]
-drawn = rater_table(test.of(asked), {ARM_TITLES[arm]: masks[arm][places] for arm in ("alone", "cmedl")}, Panel(), seed=config.seed)
+panel = Panel(raters=2) if config.profile == "smoke" else Panel()  # untrained masks are everywhere, and slow to edit
+proposed = {ARM_TITLES[arm]: masks[arm][places] for arm in ("alone", "cmedl")}
+drawn = rater_table(test.of(asked), proposed, panel, seed=config.seed)
 agreement = drawn.groupby("proposal", sort=False)[["dice", "truth_dice", "proposal_dice", "volume_sd_ml"]].mean()
 agreement.columns = ["Dice among raters", "Dice with the truth", "the proposal's own Dice", "SD of the volume (mL)"]
 table(agreement.reset_index())
@@ -993,77 +1098,81 @@ gallery.explore(walk, {"section": (0, last, 1)}, [{"section": max(0, middle - 2)
 # ## 10 · Broken on purpose
 #
 # **The missing detach.** Two small networks look at pictures that share only half of what they show, as a CT and a
-# pseudo-MR do. Nothing but the hint trains them. With the teacher detached, the student approaches it as far as the
+# *true* MR do. Nothing but the hint trains them. With the teacher detached, the student approaches it as far as the
 # pictures allow. Without, the cheapest agreement is *silence*: whatever both say beyond what the pictures share costs
-# something, so both shrink. Normalised maps cannot buy agreement by shrinking: their size is of no consequence, and
-# drifts. (The axis is logarithmic.)
+# something, so raw maps shrink (left; the axis is logarithmic). Normalised maps cannot buy agreement by shrinking. But
+# look right, at the share of the teacher's variance that comes from what only *its* picture shows, $t$ beside the
+# shared $s$, measured by drawing $t$ anew: $\overline{(\phi^T(s+t)-\phi^T(s+t'))^2}\,/\,2\,\mathrm{Var}(\phi^T)$. Not
+# detached, the teacher forgets it, raw and normalised alike. Normalising saves the size, not the knowledge.
 #
-# **The cold start.** At the first step the teacher has learned nothing. How loud is its hint all the same? The table
-# has the length of the gradient that the hint sends to the student's weights, over that of the labels, on this run's
-# data: for a pair of untrained networks and for the trained pair, with normalised and with raw maps. Multiply by
-# `lambda_hint`. A warm-up keeps the weight small while there is nothing to say.
+# **The cold start.** At the first step the teacher has learned nothing. How loud is its hint all the same? The last
+# table has the length of the gradient that the hint sends to the student's weights, over that of the labels' loss that
+# the run trains with, on this run's data: for the networks as they were before their first step and for the trained
+# pair, with normalised and with raw maps. Multiply by `lambda_hint`. A warm-up keeps the weight small while there is
+# nothing to say.
 #
 # **What too loud looks like.** Tumours fill few pixels, so maps of student and teacher can be nearly alike with no
 # tumour in them. If the hint outvotes the labels, the student stays with the empty mask: every tumour missed, hardly a
 # false alarm, the distance to the hint small, CKA high. It listens well; nobody else is heard. The results cell above
 # prints a line where that happened.
+#
+# **Traps you meet elsewhere**
+#
+# | trap | what it does | what helps |
+# |---|---|---|
+# | transposed convolutions, stride 2 and kernel 3 | overlap unevenly: a checkerboard in the pseudo-MR, which networks take for a feature | enlarge first, then convolve, as the lesson's generator does |
+# | batch norm over real and painted images | mixes the statistics of two modalities; alone at the bedside the network is another one | instance norm, as in this profile (the paper-size networks have batch norm, as published), or statistics per modality |
+# | HU offset: stored values taken for HU | shifts the window by about 1,000 HU: a section that is all black, or all white | apply slope and intercept; look at the smallest and largest value (lesson 01) |
+# | cross-entropy divided twice | a mean, divided by the number of pixels once more: labels fall silent beside the hint | know each `reduction`; compare gradients as below |
+# | Dice per section for Dice per patient | a tumour's faint ends count as much as its middle, and empty sections as 0, 1 or nothing | say which; here whole patients count |
+# | HD95 of an empty answer | infinite, NaN or left out: leaving it out rewards silence | state the convention; here it is the image's diagonal |
 
 # %%
+from medkd_lib.show.silence import silence
+
+
 def small(seed: int) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1))
 
 
 torch.manual_seed(config.seed)
-shared, own, painted_only = torch.randn(3, 16, 1, 12, 12)
-volume: dict[str, list[tuple[float, float]]] = {}
+shared, own, true_only, redrawn = torch.randn(4, 16, 1, 12, 12)
+spreads: dict[str, list[float]] = {}
+shares: dict[str, list[float]] = {}
 ways = {"detached": (True, False), "not detached": (False, False), "not detached, normalised": (False, True)}
 for title, (detach, normalise) in ways.items():
-    pupil, guide, volume[title] = small(1), small(2), []
+    pupil, guide, spreads[title], shares[title] = small(1), small(2), [], []
     adam = torch.optim.Adam([*pupil.parameters(), *guide.parameters()], lr=0.01)
     for _ in range(150):
-        says, told = pupil(shared + own), guide(shared + painted_only)
-        volume[title].append((says.detach().std().item(), told.detach().std().item()))
+        says, told = pupil(shared + own), guide(shared + true_only)
+        changed = (told - guide(shared + redrawn)).detach().square().mean()
+        spreads[title].append(says.detach().std().item())
+        shares[title].append((changed / (2 * told.detach().var())).item())
         adam.zero_grad()
         feature_distance(says, told, "l2", normalise, detach=detach).backward()
         adam.step()
-with course_style():
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
-    for number, axis in enumerate(axes):
-        for (title, values), style in zip(volume.items(), ("-", "--", ":"), strict=True):
-            axis.plot([pair[number] for pair in values], style, lw=2.5, label=title)
-        axis.set(title=f"SD of the {('student', 'teacher')[number]}'s features", xlabel="step", yscale="log")
-    axes[0].legend()
-gallery.show(figure, name="silence", alt="Standard deviation of the student's and the teacher's features over 150 steps "
-             "of the hint alone: teacher detached, not detached, and not detached with normalised maps.")
+gallery.show(silence(spreads, shares), name="silence", alt="Over 150 steps of the hint alone, teacher detached, not detached, "
+             "not detached with normalised maps: SD of the student's features, and what share of the teacher's variance comes "
+             "from what only its picture shows.")
+for title, values in shares.items():
+    print(f"{title}: share {values[0]:.3f} before, {values[-1]:.3f} after")
 
 # %%
-def loudness(pupil: nn.Module, guide: nn.Module, normalise: bool) -> float:
-    """Length of the hint's gradient on the student's weights, over that of the labels."""
-    batch = [int(i) for i in picked[:8]]
-    places = {layer: layer for layer in layers}
-    with tap(pupil, places) as mine_seen:
-        logits = pupil(test.images[modalities.student][batch])
-    with torch.no_grad(), tap(guide, places) as told_seen:
-        guide(pseudo[batch])
-    hint = torch.stack([feature_distance(mine_seen[n], told_seen[n], "l2", normalise) for n in layers]).sum()
-    labels = F.cross_entropy(logits, (test.masks[batch] > 0).long())
-    lengths = []
-    for loss in (hint, labels):
-        found = torch.autograd.grad(loss, list(pupil.parameters()), retain_graph=True, allow_unused=True)
-        lengths.append(float(torch.stack([g.square().sum() for g in found if g is not None]).sum().sqrt()))
-    return lengths[0] / lengths[1]
+from medkd_lib.course.experiments.cmedl_budget import method
+from medkd_lib.course.lesson_cmedl import loudness
 
-
-torch.manual_seed(config.seed)
-strangers = [network(config.architecture, budget).eval() for _ in range(2)]
-pairs = {"untrained": (strangers[0], strangers[1]),
+start = method(budget, students=plan.students, architecture=config.architecture, translation=config.translation,
+               hints=hints, weights=weights, seed=config.seed)  # this run before its first step
+eight = [int(i) for i in picked[:8]]
+seen_by = (test.images[modalities.student][eight], pseudo[eight], test.masks[eight])
+pairs = {"before the first step": (start.networks["student_cmedl"].eval(), start.networks["teacher"].eval()),
          "trained": (study.network(trained, "cmedl").cpu(), study.network(trained, TEACHER).cpu())}
 table(pd.DataFrame([{"student and teacher": name, "maps": "normalised" if normalise else "raw",
                      "hint over labels": f"{loud:.2f}",
                      f"times lambda_hint = {config.lambda_hint:g}": f"{config.lambda_hint * loud:.2f}"}
                     for name, (pupil, guide) in pairs.items() for normalise in (True, False)
-                    for loud in [loudness(pupil, guide, normalise)]]))
+                    for loud in [loudness(pupil, guide, *seen_by, replace(hints, normalise=normalise), start.segmentation)]]))
 
 # %% [markdown]
 # ## 11 · Many runs
@@ -1074,60 +1183,60 @@ table(pd.DataFrame([{"student and teacher": name, "maps": "normalised" if normal
 # in five folds, with MR and with PET as the teacher. Every dot is one training, the stroke their mean, the bar its
 # 95 % interval over seeds, the star your run.
 #
+# Before any Dice, the lesson's central measure: what the recorded translators did to tissue and tumour, in grey values
+# on [−1, 1]. Compare each error with that of *handing the source on*, everywhere and then in the tumour; and the
+# translated tumour's contrast with that of its source and of the true image. (Here it is against all around the tumour,
+# lung and bone too; section 6 has soft tissue alone.)
+
+# %%
+from medkd_lib.course.recorded_cmedl import recorded_translation
+
+table(recorded_translation(recorded))
+
+# %% [markdown]
+# Now the Dice. Under the figure stand the trainings that answered nothing: one of them moves its arm's mean further than
+# any hint does.
+#
 # Then the declared *contrasts*, one family of questions at a time. *Better* and *worse* need an interval without zero
 # *and* a p-value below 0.05 after Holm's correction within the family.
 #
 # How to read them together: first *teacher on the true image* against *alone*: is there anything to teach? Then *true
-# hints* against *alone*: do hints carry it? Only then *CMEDL* against *alone*, and against *another patient*: if the
-# two cannot be told apart, the gain was not about the patient. In the difficulty `none` MR knows no more than CT:
-# what helps there is no knowledge of MR. The sentences below the figures are computed from the tables.
+# hints* against *alone*: would hints carry what of it a CT can show, if translation were perfect? Only then *CMEDL*
+# against *alone*, and against *another patient*: if the two cannot be told apart, the gain was not about the patient.
+# In the difficulty `none` MR knows no more than CT: what helps there is no knowledge of MR. The sentences below the
+# figures are computed from the tables.
 
 # %%
-from medkd_lib.course.recorded import Recorded
-from medkd_lib.course.recorded_cmedl import recorded_means, setting_of
+from medkd_lib.course.recorded_cmedl import answered_nothing, recorded_means, setting_of
 from medkd_lib.show.classify import recorded_arms
 from medkd_lib.show.style import CONTROL, METHOD, STUDENT
 from medkd_lib.show.style import TEACHER as TEACHER_BLUE
 
-recorded = Recorded.read("04")
 shown = setting_of(recorded, study, config, images)
 stars = {arm: float(np.nanmean(found.values["dice"])) for arm, found in results.items()} if shown.comparable else {}
 colours = {"alone": STUDENT, "more_labels": STUDENT, "cmedl": METHOD, "true_hints": METHOD, "concat": METHOD,
            PSEUDO_ONLY: TEACHER_BLUE, "teacher_true": TEACHER_BLUE, "other_hints": CONTROL, GEOMETRY: CONTROL}
 gallery.show(
     recorded_arms(recorded.of(shown.id), recorded.titles_in(shown.id), "dice", mine=stars, colours=colours,
-                  title=f"Recorded: {shown.title}"), name="recorded",
+                  title=f"Recorded: {shown.title}", label="Dice"), name="recorded",
     alt=f"Dice of recorded trainings on {shown.title}: dots, mean and interval over seeds of "
     f"{', '.join(recorded.titles_in(shown.id).values())}; stars are the reader's own run.")
+print(answered_nothing(recorded, shown.id))
 table(recorded_means(recorded, shown.id, {"dice": "Dice", "surface_dice": "surface Dice", "hd95_mm": "HD95 (mm)",
                                           "false_alarms": "false alarms"}))
 table(recorded.verdicts(shown.id))
 
 # %%
+from medkd_lib.course.forests import forests
 from medkd_lib.course.recorded import claim_ledger
-from medkd_lib.show.families import forest_by_setting
+from medkd_lib.course.recorded_cmedl import tally
 
-title_of = {s.id: s.title for s in recorded.settings}
-groups = [list(title_of)[start : start + 5] for start in range(0, len(title_of), 5)]
-for family in dict.fromkeys(c.family for c in recorded.grid.contrasts):
-    for number, group in enumerate(groups):
-        ours = recorded.contrasts[recorded.contrasts.setting.isin(group)]
-        questions = {c.id: c.question for c in recorded.grid.contrasts if c.family == family and c.id in set(ours.contrast)}
-        ours = ours[ours.contrast.isin(list(questions))]
-        if not questions:
-            continue
-        limits = (min(0, ours.low.min()) - 0.02, max(0, ours.high.max()) + 0.02)
-        drawn_settings = {s: title_of[s] for s in group if s in set(ours.setting)}
-        gallery.show(
-            forest_by_setting(ours, questions, drawn_settings, f"Declared contrasts: {family}", limits,
-                              "Dice, or what the question names"),
-            name=f"forest_{family}_{number}".replace(" ", "_"),
-            alt=f"Declared contrasts of the family {family} in {', '.join(drawn_settings.values())}: difference with "
-            "95 % interval and verdict: better, worse or undecided.")
-for setting in title_of:
-    for contrast in ("true_vs_alone", "cmedl_vs_alone", "cmedl_vs_other"):
-        if contrast in set(recorded.contrasts_of(setting).contrast):
-            print(f"{contrast:15s}", recorded.sentence(setting, contrast))
+for name, figure, alt in forests(recorded, "Dice, or what the question names"):
+    gallery.show(figure, name=name, alt=alt)
+for contrast in ("true_vs_alone", "cmedl_vs_alone", "cmedl_vs_other"):
+    for setting in recorded.contrasts.setting[recorded.contrasts.contrast == contrast]:
+        print(f"{recorded.questions[contrast]}: {recorded.sentence(setting, contrast)}")
+print("\n".join(tally(recorded)))
 ledger = claim_ledger("cmedl", recorded)
 table(ledger)
 
@@ -1149,10 +1258,11 @@ table(ledger)
 # ## Summary
 #
 # Without pairs a translator learns what MR looks like, not what this patient's MR shows; it is a function of the CT,
-# and no decision on it beats the best decision on the CT. What a teacher of another modality can add is what its own
-# labelled patients taught it, a demand that regularises, and an easier picture. Look at the tumour's contrast before
-# any other measure of a translation. Detach the teacher; warm the hints up; keep the prevalence of both sets alike; and
-# count a gain as knowledge only if true hints gain, and hints of another patient do not.
+# and no decision on it beats the best decision on the CT. What a teacher of another modality *could* add is what its
+# own labelled patients taught it, a demand that regularises, and an easier picture; in how many recorded settings it
+# did, the cell below counts. Look at the tumour's contrast before any other measure of a translation. Detach the
+# teacher; warm the hints up; keep the prevalence of both sets alike; and count a gain as knowledge of this patient only
+# if hints of another one do not bring it. Where more labels are to be had, compare with them first.
 #
 # **Next** · lesson 01 has the loader for scans of your own, and `CONTRIBUTING.md` says how a method joins the others.
 
@@ -1160,6 +1270,7 @@ table(ledger)
 from medkd_lib.course.lesson import finish
 from medkd_lib.course.lesson_segment import headline_of, metrics_of
 
+print("\n".join(tally(recorded)))
 print(score.summary())
 finish(
     "04_unpaired_modalities", title="A teacher that sees another scanner", config=config,

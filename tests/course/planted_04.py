@@ -13,8 +13,8 @@ planted = planter({
 })  # fmt: skip
 
 Q2 = (
-    "two_positions_by_hand scale_and_shift_cost_nothing the_teacher_is_not_pulled unseen_maps "
-    "a_dead_channel_stays_finite"
+    "two_positions_by_hand two_images_by_hand scale_and_shift_cost_nothing "
+    "the_teacher_is_not_pulled unseen_maps a_dead_channel_stays_finite"
 )
 
 
@@ -105,19 +105,31 @@ PLANTED = [
         "ties_broken_by_rank",
         "q1",
         "painted = np.empty(len(ct))\npainted[np.argsort(ct)] = np.sort(mr)\nreturn painted",
-        "five_pixels_by_hand equal_values_stay_equal",
+        "five_pixels_by_hand three_of_a_kind_by_hand equal_values_stay_equal",
     ),
     planted(
         "ties_get_the_lowest",
         "q1",
         "return np.sort(mr)[np.searchsorted(np.sort(ct), ct)]",
-        "five_pixels_by_hand equal_values_stay_equal",
+        "five_pixels_by_hand three_of_a_kind_by_hand equal_values_stay_equal",
     ),
     planted(
         "bright_becomes_dark",
         "q1",
         matched(order="np.argsort(-ct)"),
-        "five_pixels_by_hand darker_stays_darker equal_values_stay_equal",
+        "five_pixels_by_hand three_of_a_kind_by_hand darker_stays_darker equal_values_stay_equal",
+    ),
+    planted(
+        "ranks_averaged_and_not_values",
+        "q1",
+        """
+        _, group, count = np.unique(ct, return_inverse=True, return_counts=True)
+        rank = np.empty(len(ct))
+        rank[np.argsort(ct)] = np.arange(len(ct))
+        mean_rank = (np.bincount(group, rank) / count)[group]
+        return np.interp(mean_rank, np.arange(len(ct)), np.sort(mr))
+        """,
+        "three_of_a_kind_by_hand equal_values_stay_equal",
     ),
     planted(
         "sorted_in_place",
@@ -129,20 +141,20 @@ PLANTED = [
         "order_not_undone",
         "q1",
         "return np.sort(mr)",
-        "five_pixels_by_hand darker_stays_darker equal_values_stay_equal",
+        "five_pixels_by_hand three_of_a_kind_by_hand darker_stays_darker equal_values_stay_equal",
     ),
     planted(
         "mean_and_deviation_only",
         "q1",
         "return (ct - ct.mean()) / ct.std() * mr.std() + mr.mean()",
-        "five_pixels_by_hand the_histogram_is_mrs equal_values_stay_equal",
+        "five_pixels_by_hand three_of_a_kind_by_hand the_histogram_is_mrs equal_values_stay_equal",
     ),
     # Exercise 2: the hint loss.
     planted(
         "maps_as_they_are",
         "q2",
         "return F.mse_loss(student_map, teacher_map.detach())",
-        "two_positions_by_hand scale_and_shift_cost_nothing unseen_maps "
+        "two_positions_by_hand two_images_by_hand scale_and_shift_cost_nothing unseen_maps "
         "a_dead_channel_stays_finite",
     ),
     planted("teacher_pulled", "q2", normalised(teacher="teacher_map"), "the_teacher_is_not_pulled"),
@@ -152,19 +164,29 @@ PLANTED = [
         normalised(student="student_map.detach()", teacher="teacher_map"),
         "the_teacher_is_not_pulled",
     ),
-    planted("every_image_on_its_own", "q2", normalised(over="(2, 3)"), "unseen_maps"),
-    planted("all_channels_together", "q2", normalised(over="(0, 1, 2, 3)"), "unseen_maps"),
+    planted(
+        "every_image_on_its_own",
+        "q2",
+        normalised(over="(2, 3)"),
+        "two_images_by_hand unseen_maps",
+    ),
+    planted(
+        "all_channels_together",
+        "q2",
+        normalised(over="(0, 1, 2, 3)"),
+        "two_images_by_hand unseen_maps",
+    ),
     planted(
         "summed",
         "q2",
         normalised(reduction="sum"),
-        "two_positions_by_hand unseen_maps a_dead_channel_stays_finite",
+        "two_positions_by_hand two_images_by_hand unseen_maps a_dead_channel_stays_finite",
     ),
     planted(
         "deviation_of_a_sample",
         "q2",
         normalised(correction=1),
-        "two_positions_by_hand unseen_maps a_dead_channel_stays_finite",
+        "two_positions_by_hand two_images_by_hand unseen_maps a_dead_channel_stays_finite",
     ),
     planted(
         "dead_channel_divides_by_zero",
@@ -216,7 +238,13 @@ PLANTED = [
         "judge_left_frozen",
         "q3",
         step(after=""),
-        "fooling_trains_the_generator_alone the_judge_alone_learns_to_judge",
+        "everybody_stays_trainable the_judge_alone_learns_to_judge",
+    ),
+    planted(
+        "student_cut_off_from_its_labels",
+        "q3",
+        step().replace("(logits, ct_masks)", "(logits, ct_masks).detach()"),
+        "segmentation_stays_at_home",
     ),
     planted("nobody_is_fooled", "q3", step(fooled="pseudo"), "fooling_trains_the_generator_alone"),
     planted(
@@ -252,7 +280,7 @@ PLANTED = [
     planted(
         "no_letter_of_the_four",
         "q4",
-        bar(letter="C"),
+        bar(letter="e"),
         "the_five_in_the_middle why_a_good_picture_need_not_help",
     ),
 ]

@@ -130,6 +130,13 @@ def test_beside_a_lung_only_soft_tissue_tells_what_ct_lacks() -> None:
     assert found["contrast_source"] > 0.3
     assert found["soft_source"] == pytest.approx(0, abs=0.05)
     assert found["soft_pseudo"] == found["soft_true"] > 0.6
+    # half of what is around the tumour becomes rib: bright on CT, dark on MR, and not compared
+    rib = torch.from_numpy((of == 2)[:, None]) & (torch.arange(SIDE)[:, None] < SIDE // 2)
+    ct, mr = (torch.where(rib, x, lung.images[m]) for m, x in (("ct", 0.9), ("mr", -0.8)))
+    ribs = replace(lung, images={"ct": ct, "mr": mr})
+    beside_ribs = report(mr, ribs)
+    assert beside_ribs["soft_source"] == pytest.approx(found["soft_source"], abs=0.1)
+    assert beside_ribs["soft_true"] == pytest.approx(found["soft_true"], abs=0.1)
     # all that is left is a thin wall far from the tumour
     away = np.stack([ndimage.distance_transform_edt(section != 3) for section in of])
     near = (away > 0) & (away < 7)

@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor, nn
 
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy
 from medkd_lib.course.experiments.modalities import Modalities
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.lesson_cmedl import (
+    TRANSLATION,
+    bar_table,
     bars,
     largest_sections,
+    loudness,
     shows_tumour,
     translation_table,
     who_is_where,
@@ -24,6 +28,8 @@ from medkd_lib.course.lesson_segment import case_table, headline_of, metrics_of,
 from medkd_lib.data.sections import Sections
 from medkd_lib.evaluate.segment import measure_cases
 from medkd_lib.evaluate.stack import volumes
+from medkd_lib.evaluate.tumour_contrast import TumourContrast
+from medkd_lib.methods.cmedl_parts import Hints
 
 
 def sections(name: str, modality: str, areas: list[list[int]]) -> Sections:
@@ -76,6 +82,58 @@ def test_bars_compare_the_tumour_with_soft_tissue_alone(modalities: Modalities) 
     assert absolute == pytest.approx({"CT": 0.5, "pseudo-MR": 0.0, "true MR": 0.5})
 
 
+def test_no_bar_compares_a_tumour_with_bone(modalities: Modalities) -> None:
+    images = {m: x.clone() for m, x in modalities.test.images.items()}
+    images["ct"][:, :, 10] = 0.9  # a rib in the ring, two pixels below the tumour
+    images["mr"][:, :, 10] = -0.8
+    ribs = replace(modalities, test=replace(modalities.test, images=images))
+    study = cast(CmedlStudy, SimpleNamespace(modalities=ribs))
+    found = bars(study, images["mr"], ("CT", "MR"))
+    absolute = {name: np.nanmean(contrast.absolute) for name, (contrast, _) in found.items()}
+    assert absolute == pytest.approx({"CT": 0.5, "pseudo-MR": 0.5, "true MR": 0.5})
+
+
+def test_a_patient_counts_once_and_the_magnitude_forgets_the_sign() -> None:
+    relative = np.array([1.0, 3.0, np.nan, -4.0])
+    contrast = TumourContrast(relative / 10, relative)
+    (row,) = bar_table({"CT": (contrast, ["a", "a", "a", "b"])}).to_dict("records")
+    # patient a: 2, patient b: -4
+    assert row["tumour − ring (SD)"] == "-1.00" and row["tumour − ring (grey values)"] == "-0.100"
+    assert row["its magnitude, dark or bright (SD)"] == "3.00" and row["patients"] == 2
+
+
+class Painter(nn.Module):
+    """A map of two channels and logits of it, both linear."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.hint_full, self.head = nn.Conv2d(1, 2, 1, bias=False), nn.Conv2d(2, 2, 1, bias=False)
+        with torch.no_grad():
+            self.hint_full.weight.fill_(weight)
+            self.head.weight.copy_(torch.eye(2)[:, :, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.head(self.hint_full(images))
+        return found
+
+
+def test_loudness_is_the_ratio_of_two_gradients_on_the_student() -> None:
+    student, teacher = Painter(1.0), Painter(3.0)
+    images = torch.ones(2, 1, 2, 2)
+    hints = Hints(layers=("hint_full",), normalise=False)
+
+    def sum_of_logits(logits: Tensor, classes: Tensor) -> Tensor:
+        assert classes.shape == (2, 1, 2, 2) and classes.unique().tolist() == [0, 1]
+        return logits.mean()
+
+    masks = torch.tensor([0, 1]).view(2, 1, 1).expand(2, 2, 2)
+    found = loudness(student, teacher, images, images, masks, hints, sum_of_logits)
+    # d = mean of (w_c - 3)^2 over two channels: its gradient is (w_c - 3) = -2 for each, length
+    # sqrt(8). Mean logit: 1/2 for each of two w and of four head weights, length sqrt(6)/2.
+    assert found == pytest.approx(8**0.5 / (6**0.5 / 2))
+    assert all(p.grad is None for p in [*student.parameters(), *teacher.parameters()])
+
+
 def measured(dice: list[float]) -> Measured:
     names = [f"p{i}" for i in range(len(dice))]
     values = {"dice": dice, "surface_dice": dice, "hd95_mm": [10.0] * len(dice),
@@ -116,8 +174,12 @@ def test_the_table_of_cases_is_that_of_the_measurement(modalities: Modalities) -
 
 
 def test_the_table_of_a_translation_names_what_was_measured() -> None:
-    found = translation_table({"mae": 0.1234, "collapsed": 0.0, "moved": 1.0})
+    found = translation_table(
+        {"mae": 0.1234, "collapsed": 0.0, "copied": 1.0, "moved": 1.0, "soft_source": 0.3}
+    )
     assert dict(found.to_numpy().tolist()) == {
-        "error of the translation, everywhere": "0.123",
-        "all translations alike (1: yes)": "0.000",
+        "all translations alike": "no",
+        "the source handed on": "yes",
+        "mean error of the translation, everywhere (grey values)": "0.123",
     }
+    assert len(set(TRANSLATION.values())) == len(TRANSLATION), "two rows of one name"

@@ -11,11 +11,20 @@ import pytest
 
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.course.experiments.modalities import Modalities
-from medkd_lib.course.grid import Grid, Setting
+from medkd_lib.course.grid import ContrastPlan, Grid, Setting
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.parameters import read_parameters
 from medkd_lib.course.recorded import Recorded
-from medkd_lib.course.recorded_cmedl import recorded_means, setting_name, setting_of
+from medkd_lib.course.recorded_cmedl import (
+    TRANSLATION,
+    answered_nothing,
+    recorded_means,
+    recorded_reach,
+    recorded_translation,
+    setting_name,
+    setting_of,
+    tally,
+)
 from medkd_lib.course.resolve import Config
 from medkd_lib.methods.cmedl_parts import Hints, Weights
 
@@ -116,6 +125,7 @@ def test_the_lessons_knobs_begin_where_the_recorded_runs_were() -> None:
     assert (given["lambda_hint"], given["hint_warmup"]) == (hints.weight, hints.warm_up)
     assert (given["hint_distance"], given["detach_teacher"]) == (hints.distance, hints.detach)
     assert (given["lambda_cycle"], given["lambda_identity"]) == (weights.cycle, weights.identity)
+    assert given["lambda_contextual"] == weights.contextual
     assert given["seg_to_generator"] == weights.segmentation_to_generator
     assert given["teaching_share"] == Modalities.teaching_share
 
@@ -124,3 +134,69 @@ def test_means_are_over_seeds_in_the_grids_order(recorded: Recorded) -> None:
     found = recorded_means(recorded, "phantom_subtle", {"dice": "Dice"})
     assert found.arm.tolist() == ["student alone", "CMEDL: hints from the translation"]
     np.testing.assert_allclose(found.Dice, [0.61, 0.51])
+
+
+def with_rows(recorded: Recorded, rows: list[dict[str, Any]]) -> Recorded:
+    return replace(recorded, runs=pd.concat([recorded.runs, pd.DataFrame(rows)], ignore_index=True))
+
+
+def test_what_more_labels_reach_is_shown_where_all_three_arms_ran(recorded: Recorded) -> None:
+    rows = [
+        {"setting": "phantom_subtle", "arm": arm, "seed": seed, "dice": dice + 0.1 * seed}
+        for arm, dice in (("more_labels", 0.7), ("teacher_true", 0.8))
+        for seed in (0, 1)
+    ]
+    rows.append({"setting": "sts_mr", "arm": "teacher_true", "seed": 0, "dice": 0.9})
+    found = recorded_reach(with_rows(recorded, rows))
+    assert found.to_numpy().tolist() == [["phantom_subtle", "0.610", "0.750", "0.850"]]
+    assert recorded_reach(recorded).empty
+
+
+def test_recorded_translations_show_no_contrast_of_the_older_definition(recorded: Recorded) -> None:
+    shown = {name: 0.1 for name in TRANSLATION} | {"soft_source": 9.0}
+    rows = [
+        {"setting": "phantom_subtle", "arm": "pseudo_only", "seed": seed, "dice": 0.4}
+        | shown | {"mae": 0.2 * seed, "contrast_true": np.nan}
+        for seed in (0, 1)
+    ]  # fmt: skip
+    (row,) = recorded_translation(with_rows(recorded, rows)).to_dict("records")
+    assert row[TRANSLATION["mae"]] == "0.100" and row[TRANSLATION["contrast_true"]] == ""
+    assert row["recorded setting"] == "phantom_subtle" and "9.000" not in row.values()
+
+
+def test_trainings_that_answered_nothing_are_named_and_a_guess_is_none(recorded: Recorded) -> None:
+    assert answered_nothing(recorded, "sts_mr").endswith("(Dice below 0.01): none")
+    rows = [
+        {"setting": "sts_mr", "arm": "cmedl", "seed": 4, "dice": 0.004},
+        {"setting": "sts_mr", "arm": "geometry", "seed": 4, "dice": 0.003},
+        {"setting": "phantom_subtle", "arm": "alone", "seed": 4, "dice": 0.0},
+    ]
+    found = answered_nothing(with_rows(recorded, rows), "sts_mr")
+    assert found.endswith(": CMEDL: hints from the translation (seed 4)")
+
+
+def test_a_tally_counts_verdicts_and_only_phantoms_for_more_labels(recorded: Recorded) -> None:
+    asked = {"cmedl_vs_alone": "CMEDL?", "true_vs_alone": "true?", "more_vs_cmedl": "more?"}
+    contrasts = [
+        ContrastPlan(id=name, family="f", arm="cmedl", rival="alone", question=question)
+        for name, question in asked.items()
+    ]
+    table = pd.DataFrame(
+        [("phantom_subtle", "cmedl_vs_alone", "worse"), ("sts_mr", "cmedl_vs_alone", "better"),
+         ("phantom_subtle_weak", "cmedl_vs_alone", "worse"),
+         ("sts_mr", "true_vs_alone", "undecided"),
+         ("phantom_subtle", "more_vs_cmedl", "better"),
+         ("phantom_subtle_weak", "more_vs_cmedl", "undecided"),
+         ("sts_mr", "more_vs_cmedl", "better")],
+        columns=["setting", "contrast", "verdict"],
+    )  # fmt: skip
+    settings = [
+        s.model_copy(update={"evidence": "stand-in"}) if s.id == "sts_mr" else s
+        for s in recorded.grid.settings
+    ]
+    grid = recorded.grid.model_copy(update={"contrasts": contrasts, "settings": settings})
+    assert tally(replace(recorded, grid=grid, contrasts=table)) == [
+        "CMEDL?: better in 1, worse in 2, undecided in 0 of 3 recorded settings",
+        "true?: better in 0, worse in 0, undecided in 1 of 1 recorded settings",
+        "twice the labels beat CMEDL in 1 of 2 phantoms that had them",
+    ]

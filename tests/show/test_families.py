@@ -38,4 +38,18 @@ def test_a_family_has_one_panel_per_setting_and_marks_by_verdict() -> None:
     # not by colour alone
     markers = [line.get_marker() for line in (dot, *subtle.lines[2::2])]
     assert markers == ["^", "v", "o"] and subtle.lines[4].get_markerfacecolor() == "white"
+    assert [t.get_text() for t in clear.texts] == ["not run"] and not subtle.texts
+    assert clear.texts[0].get_position()[1] == 1  # beside its question
     assert clear.get_xlim() == subtle.get_xlim() == (-0.2, 0.2)
+
+
+def test_a_long_setting_is_wrapped_above_its_panel() -> None:
+    contrasts = pd.DataFrame(
+        [("a", "kd", 0.05, 0.01, 0.09, "better")],
+        columns=["setting", "contrast", "difference", "low", "high", "verdict"],
+    )
+    figure = forest_by_setting(
+        contrasts, {"kd": "?"}, {"a": "real sarcomas, MR teaches CT"}, "Gain?", (-0.2, 0.2), "acc"
+    )
+    lines = figure.axes[0].get_title(loc="left").split("\n")
+    assert " ".join(lines) == "real sarcomas, MR teaches CT" and len(lines) == 2

@@ -20,6 +20,8 @@ LEAST_RATIO, LEAST_MOVE, MOST_CORRELATION = 0.25, 0.5, 0.98
 # Intensity on [-1, 1] below which air lies on CT, and fat above it. On MR noise fills the air, and
 # suppressed fat is as dark: nothing is outlined there.
 AIR, OUTLINED = -0.9, ("ct",)
+# Above this lies bone: 160 HU, where the window is [-160, 240] HU as on all CT sections here.
+BONE = 0.6
 RING_MM = 10.0
 
 
@@ -48,10 +50,10 @@ def translation_report(
     ``contrast_source``, ``_pseudo`` tumour minus a ring of `RING_MM` around it, in image units
                                      (the range is 2)
     ``contrast_teaching``            the same of the teacher's own patients: what it learns from
-    ``soft_source``, ``soft_pseudo`` contrast with soft tissue alone: a ring of pixels above `AIR`
-                                     on the source, a pixel away from the tumour. In a lung nearly
-                                     all of a ring is lung, beside which a tumour shows on every
-                                     scanner; what CT cannot tell is a tumour from a mediastinum.
+    ``soft_source``, ``soft_pseudo`` contrast with soft tissue alone: a ring of pixels between `AIR`
+                                     and `BONE` on the source, a pixel away from the tumour. Beside
+                                     lung, and beside ribs, a tumour shows on every scanner; what CT
+                                     cannot tell is a tumour from a mediastinum.
                                      Of CT sources alone; absent if no tumour has such a ring
     ``teacher_dice``                 of the teacher on pseudo-images against the source's label:
                                      geometry that drifted, or tumours that are gone, lower it
@@ -117,7 +119,7 @@ def translation_report(
         "contrast_teaching": _contrast(real, taught, target, np.ones(real.shape, bool)),
         "teacher_dice": teacher_dice,
     }
-    soft = inside & (sources > AIR)
+    soft = inside & soft_tissue(sources)
     # On MR no threshold tells soft tissue from the rest.
     beside = student in OUTLINED and _has_ring(tumour, soft, source.spacing_mm[:2])
     if beside:
@@ -149,6 +151,12 @@ def patient_outline(images: Images) -> Mask:
     there = ndimage.binary_opening(images > AIR, square)
     filled = [ndimage.binary_fill_holes(section) for section in there]
     return np.stack(filled)
+
+
+def soft_tissue(images: Images) -> Mask:
+    """Return the pixels of CT sections that are neither air or lung nor bone, ``(N, H, W)``."""
+    found: Mask = (images > AIR) & (images < BONE)
+    return found
 
 
 def _images(name: str, sections: Sections, modality: str) -> Images:
