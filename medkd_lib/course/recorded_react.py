@@ -48,7 +48,7 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "auc": "macro AUC", "auc_ct_quarter": "a quarter of the dose",
-        "auc_ct_tenth": "a tenth", "auc_external_ct": "other hospital", "correct": "accuracy",
+        "auc_ct_tenth": "a tenth", "auc_external_ct": "other hospital", "accuracy": "accuracy",
         "log_score": "mean log score", "benefit_0.2": "net benefit at 0.2",
         "benefit_0.4": "at 0.4", "benefit_0.6": "at 0.6",
     }

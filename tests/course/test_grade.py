@@ -26,11 +26,18 @@ from medkd_lib.course.otter_run import write_decoy
 from medkd_lib.course.questions import checks_in, setup_source
 from medkd_lib.course.submission import SubmissionError, known_cells, read_submission
 from medkd_lib.fingerprint import PACKAGE
-from tests.course import planted_00, planted_01, planted_02, planted_03, planted_04
+from tests.course import (
+    planted_00,
+    planted_01,
+    planted_02,
+    planted_03,
+    planted_04,
+    planted_05,
+)
 from tests.course.planted import Planted
 
 MASTERS = Path(__file__).parents[2] / "notebooks/masters"
-LESSONS = (planted_00, planted_01, planted_02, planted_03, planted_04)
+LESSONS = (planted_00, planted_01, planted_02, planted_03, planted_04, planted_05)
 PLANTED = [(lesson, wrong) for lesson in LESSONS for wrong in lesson.PLANTED]
 KEY = bytes(range(32))
 KEYS = [KEY, bytes(32), b"\xff" * 32, *(bytes([n]) * 32 for n in range(1, 14))]

@@ -128,7 +128,7 @@ def test_mended_answers_equal_the_modules() -> None:
 def recorded() -> Recorded:
     grid = read_grid("05")
     runs = pd.DataFrame(
-        [{"setting": setting, "arm": arm, "seed": seed, "auc": 0.5, "correct": 0.4}
+        [{"setting": setting, "arm": arm, "seed": seed, "auc": 0.5, "accuracy": 0.4}
          for setting in ("phantom_subtle", "sts_present")
          for arm in ("alone", "react") for seed in range(5)]
     )  # fmt: skip

@@ -22,6 +22,8 @@ from medkd_lib.evaluate.claims import judge, kept, ledger, read_paper
 from medkd_lib.evaluate.intervals import decide
 
 RECORDED = [p.parent.name for p in sorted(results_folder("00").parent.glob("*/runs.csv"))]
+# Settings of these lessons are recorded arm by arm; README and ledger say what is not there yet.
+ARMS_TO_COME = ("05",)
 
 
 def grid() -> Grid:
@@ -73,9 +75,14 @@ def test_committed_contrasts_follow_from_the_committed_runs(lesson: str) -> None
     again = contrast_table(declared, runs, read_cases(folder))
     pd.testing.assert_frame_equal(again, read_contrasts(folder), check_exact=False, atol=2e-4)
     for setting in declared.settings:
-        found = (runs.setting == setting.id).sum()
-        cells = len(declared.arms_of(setting)) * len(declared.seeds_of(setting))
-        assert found in (0, cells), f"{setting.id} is half recorded: medkd record {lesson}"
+        mine = runs[runs.setting == setting.id]
+        seeds = len(declared.seeds_of(setting))
+        half = mine.groupby("arm").seed.nunique()
+        half = half[half != seeds]
+        assert half.empty, f"{setting.id}, {list(half.index)}: medkd record {lesson}"
+        cells = len(declared.arms_of(setting)) * seeds
+        if lesson not in ARMS_TO_COME:
+            assert len(mine) in (0, cells), f"{setting.id} lacks arms: medkd record {lesson}"
 
 
 def balanced_grid(**contrast: str) -> Grid:

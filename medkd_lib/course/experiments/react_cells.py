@@ -151,7 +151,7 @@ def measured(
         split="+".join(each.study.cohort.split.hash[:12] for each in asked),
         values={
             "auc": auc_of_cases(together).tolist(),
-            "correct": together.correct.astype(float).tolist(),
+            "accuracy": together.correct.astype(float).tolist(),
             # The log of 0 would make a mean of -infinity out of one sure mistake.
             "log_score": np.log(np.maximum(own, 1e-4)).tolist(),
         },
