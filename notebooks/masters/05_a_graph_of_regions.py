@@ -846,8 +846,12 @@ from medkd_lib.show.classify import recorded_arms
 recorded = Recorded.read("05")
 shown = setting_of(recorded, config, images)
 stars = {a: float(auc_of_cases(p).mean()) for a, p in results.items()} if shown.comparable else {}
+there = set(recorded.of(shown.id).arm)
+titles = {name: title for name, title in recorded.titles_in(shown.id).items() if name in there}
+if missing := [title for name, title in recorded.titles_in(shown.id).items() if name not in there]:
+    print("declared, not recorded yet:", "; ".join(missing))
 gallery.show(
-    recorded_arms(recorded.of(shown.id), recorded.titles_in(shown.id), "auc", mine=stars, chance=0.5, colours=COLOURS,
+    recorded_arms(recorded.of(shown.id), titles, "auc", mine=stars, chance=0.5, colours=COLOURS,
                   title=f"Recorded: {shown.title}"), name="recorded",
     alt=f"Macro AUC of recorded trainings on {shown.title}: dots, mean and interval over seeds; stars are the reader's run.")
 table(means(recorded, shown.id))
