@@ -773,8 +773,8 @@ def what_an_average_hides(benefit_and_reason):
 # - **Grad-CAM**, with a number: the share of the map inside the masses, beside what a map that knows nothing gets. **A
 #   trap.** This network pools over the masses, so its answer has a gradient there and *nowhere else*. Grad-CAM first
 #   averages that gradient over all places, then paints every place where the channel is active: organs that the
-#   answer cannot depend on light up. The third column multiplies gradient and map place by place instead. A
-#   heat-map is a picture of its formula as well; the paper's maps, on images masked to liver and mass, are no
+#   answer cannot depend on light up. The third column multiplies gradient and map place by place instead; what is
+#   left outside the masses are the edges of cells of 24 mm. A heat-map is a picture of its formula as well; the paper's maps, on images masked to liver and mass, are no
 #   exception.
 
 # %%
@@ -810,7 +810,7 @@ from medkd_lib.show.volume_looks import volume_looks
 
 with_mass = test.rows([row for row in range(len(test)) if tumour_masks(test)[row].any()] or [0])
 maps = {ARM_NAMES[name]: looks_of(trained[name], with_mass) for name in ("alone", "react")}
-maps["REACT-KD, place\nby place"] = looks_of(trained["react"], with_mass, place_by_place=True)
+maps["REACT-KD,\nby place"] = looks_of(trained["react"], with_mass, place_by_place=True)
 gallery.show(
     volume_looks(with_mass.images["ct"][:, 0].float(), tumour_masks(with_mass), maps, with_mass.spacing_mm, window=(-4.0, 4.0)), name="looks",
     alt="Grad-CAM of student alone and REACT-KD, and REACT-KD's gradient times map place by place, over CT of two patients; "
