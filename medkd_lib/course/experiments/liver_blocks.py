@@ -57,7 +57,7 @@ class LiverFrame:
 
 COARSE_LIVER = LiverFrame()
 # The same field at the voxels of a diagnostic CT; the released preprocessing stretches every
-# patient to 64 × 224 × 224 instead.
+# patient to 64 × 224 × 224 instead. Its I0 is not calibrated as the coarse one's is: a guess.
 FINE_LIVER = LiverFrame(1.75, (96, 120, 128), 1e5, 4.5)
 
 
