@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from medkd_lib.data.dicom_sort import Slice
 from medkd_lib.data.problems import Problem, bad
@@ -161,33 +161,6 @@ def _padding(s: Slice) -> tuple[int, int] | None:
 
 
 def _decode(s: Slice) -> NDArray[Any]:
-    plain = _plain(s)
-    return plain if plain is not None else _decoded(s)
-
-
-def _plain(s: Slice) -> NDArray[np.int16 | np.uint16] | None:
-    """Return pixels that are stored as an array is, all 16 bits used; None for all others.
-
-    pydicom gives the same after many questions, which cost more than the pixels.
-    """
-    header = s.header
-    rows, columns, bits, used = (
-        int(header[k].value) for k in ("Rows", "Columns", "BitsAllocated", "BitsStored")
-    )
-    if (bits, used, s.text("SamplesPerPixel"), s.text("NumberOfFrames")) != (16, 16, "1", ""):
-        return None
-    if header.file_meta.get("TransferSyntaxUID") != ExplicitVRLittleEndian:
-        return None
-    content = header.get("PixelData")
-    if type(content) is not bytes or len(content) != 2 * rows * columns or not content:
-        return None
-    if s.text("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
-        return None
-    sign = {"0": "<u2", "1": "<i2"}.get(s.text("PixelRepresentation"))
-    return None if sign is None else np.frombuffer(content, sign).reshape(rows, columns)
-
-
-def _decoded(s: Slice) -> NDArray[Any]:
     syntax = UID(getattr(s.header.file_meta, "TransferSyntaxUID", "") or "")
     try:
         decoder = get_decoder(syntax)

@@ -16,7 +16,6 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from medkd_lib.data.dicom_quick import SeriesReader
 from medkd_lib.data.dicom_tags import NEEDED, require_readable_tags
 from medkd_lib.data.problems import Problem, bad
 
@@ -97,16 +96,13 @@ def _images(folder: Path) -> tuple[list[Slice], list[Problem]]:
         )  # fmt: skip
     slices: list[Slice] = []
     aside: list[str] = []
-    reader = SeriesReader()
     for path in files:
-        header = _header(path, reader)
+        header = _header(path)
         if header is None:
             aside.append(path.name)
             continue
-        pixels = _has_pixels(header)
-        require_readable_tags(header, path, NEEDED if pixels else (), reader.own)
-        if pixels:
-            reader.keep(header)
+        require_readable_tags(header, path, NEEDED if _has_pixels(header) else ())
+        if _has_pixels(header):
             slices.append(Slice(path, header))
         elif _claims_to_be_an_image(header):
             raise bad(
@@ -129,14 +125,13 @@ def _images(folder: Path) -> tuple[list[Slice], list[Problem]]:
     return slices, [note]
 
 
-def _header(path: Path, reader: SeriesReader) -> Dataset | None:
+def _header(path: Path) -> Dataset | None:
     """Return the file's data set, or None for a file that is not meant to be a slice."""
     name = path.name.lower()
     if name in BYSTANDERS or name.startswith("._"):
         return None
     try:
-        plain = reader.read(path)
-        return plain if plain is not None else dcmread(path)
+        return dcmread(path)
     except InvalidDicomError:
         pass  # no "DICM" after 128 bytes: an old file without preamble, or no DICOM at all
     except Exception as error:  # pydicom raises many types on damaged files; all mean the same

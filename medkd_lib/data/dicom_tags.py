@@ -5,13 +5,12 @@ pydicom converts a value when it is first looked at, so a damaged tag would surf
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.multival import MultiValue
-from pydicom.tag import Tag
 
 from medkd_lib.data.problems import bad
 
@@ -31,26 +30,14 @@ WORDS = (
     "RescaleType", "Units", "SOPClassUID",
 )  # fmt: skip
 
-TAGS = {keyword: int(Tag(keyword)) for keyword in (*NUMBERS, *WORDS)}
 
-
-def require_readable_tags(
-    header: Dataset, where: Path, needed: Sequence[str], only: Container[int] | None
-) -> None:
+def require_readable_tags(header: Dataset, where: Path, needed: Sequence[str]) -> None:
     """Refuse a data set whose tags cannot be parsed, or that lacks a needed one.
-
-    Args:
-        header: the data set.
-        where: its file.
-        needed: keywords that may not be missing.
-        only: tags to look at; the others are those of a file that was looked at. None: all.
 
     Raises:
         DataError: ``bad_tag``, naming the tag.
     """
-    for keyword, tag in TAGS.items():
-        if only is not None and tag not in only:
-            continue
+    for keyword in (*NUMBERS, *WORDS):
         try:
             value = header.get(keyword)
             if keyword in NUMBERS:

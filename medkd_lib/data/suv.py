@@ -24,7 +24,7 @@ from pydicom import Dataset
 
 from medkd_lib.data.dicom import read_series
 from medkd_lib.data.pet_header import PETHeader
-from medkd_lib.data.pet_series import read_headers, require_one_value
+from medkd_lib.data.pet_series import require_one_value
 from medkd_lib.data.pet_times import Reference, reference_time, uptake_time
 from medkd_lib.data.problems import Problem, bad
 from medkd_lib.data.units import in_unit
@@ -75,7 +75,7 @@ def read_pet(
             "not_pet", folder, expected="Modality PT", found=first.text("Modality") or "none",
             next_step="check the folder's name",
         )  # fmt: skip
-    headers = read_headers(read.slices)
+    headers = [PETHeader.of(s.header, s.path) for s in read.slices]
     array = read.volume.array.astype(np.float32)
     factors, notes = slice_factors(headers, reference)
     array *= np.array(factors, np.float32)  # the last axis is the slice
