@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from medkd_lib.data.batches import Batch
 from medkd_lib.distill.feature_distance import feature_distance
+from medkd_lib.methods.another import of_another
 from medkd_lib.methods.base import Losses, Method, adam_with_cosine, bare
 from medkd_lib.methods.bedside import PSEUDO_ONLY, at_bedside
 from medkd_lib.methods.cmedl_parts import Hints, HintsFrom, Student, Weights
@@ -109,7 +110,8 @@ class CMEDL(Method):
         """One step on ``source``, ``source_masks``, ``target``, ``target_masks``.
 
         ``true``, the target's modality of the source's patients, is asked for by students with
-        true hints; ``more`` and ``more_masks`` by those with more labels.
+        true hints; ``source_patients``, a number for each, by those with hints of another one;
+        ``more`` and ``more_masks`` by those with more labels.
         """
         batch = self.views(batch)
         source, masks = batch["source"], batch["source_masks"]
@@ -174,8 +176,6 @@ class CMEDL(Method):
         )
         told: dict[HintsFrom, Maps] = {"pseudo": {k: x[m : m + n] for k, x in seen.items()}}
         told["true"] = {k: x[m + n :] for k, x in seen.items()}
-        # A roll by one gives every patient the features of another one.
-        told["other"] = {k: x.roll(1, dims=0) for k, x in told["pseudo"].items()}
         return self.weights.segmentation * loss, told
 
     def _learn(
@@ -197,6 +197,14 @@ class CMEDL(Method):
         if plan.hints == "nobody":
             return segmentation, None
         adapters = self.networks.get(f"adapters_{name}")
+        if plan.hints != "other":
+            theirs = told[plan.hints]
+        else:
+            rows, others = of_another(batch["source_patients"])
+            if not len(rows):
+                return segmentation, logits.new_zeros(())
+            seen = {layer: x[rows] for layer, x in seen.items()}
+            theirs = {layer: x[others] for layer, x in told["pseudo"].items()}
         distances = []
         for layer in self.hints.layers:
             mine = seen[layer]
@@ -205,7 +213,7 @@ class CMEDL(Method):
             distances.append(
                 feature_distance(
                     mine,
-                    told[plan.hints][layer],
+                    theirs[layer],
                     self.hints.distance,
                     self.hints.normalise,
                     detach=self.hints.detach,

@@ -71,7 +71,7 @@ class Student:
     Attributes:
         hints: from whose picture the teacher's features come: the translated one of the same
             patient (the method), the *true* one (which only a phantom or a paired set knows), that
-            of another section of the batch, mostly another patient's (a control), or nobody.
+            of another patient of the batch (a control), or nobody.
         concatenated: sees the image and its translation as two channels; needs the generator for
             good.
         more_labels: every step has a second labelled batch, of patients whom nobody else sees.

@@ -19,10 +19,11 @@ from medkd_lib.distill.cross_image import cross_image_relations
 from medkd_lib.distill.focal import focal_loss
 from medkd_lib.distill.region_graph import Graph, region_graph_distillation
 from medkd_lib.distill.several_teachers import confidence_weights, equal_weights, weighed_kd
+from medkd_lib.methods.another import of_another
 from medkd_lib.methods.base import FrozenTeacher, Losses, Method, adam_with_cosine, bare
 from medkd_lib.methods.modality_dropout import ModalityDropout, shown
 from medkd_lib.methods.react_kd_parts import Weights
-from medkd_lib.models.fused_classifier import AtBedside, FusedClassifier
+from medkd_lib.models.fused_classifier import Answer, AtBedside, FusedClassifier
 from medkd_lib.models.region_graph import region_graph
 from medkd_lib.models.region_masks import Regions
 
@@ -69,57 +70,73 @@ class ReactKD(Method):
         self.branches = student.names
 
     def update(self, batch: Batch) -> Losses:
-        """One step on volumes by name, ``labels``, ``regions`` and perhaps ``held``.
+        """One step on volumes by name, ``labels``, ``regions``, ``patients`` and perhaps ``held``.
 
-        ``held`` ``(B, branches)`` says which of the student's images a patient has at all.
+        ``held`` ``(B, branches)`` says which of the student's images a patient has at all;
+        ``patients``, a number for each, are asked for by the shuffled control alone.
         """
-        w, labels = self.weights, batch["labels"]
+        labels = batch["labels"]
         # Boxes are kept in half precision to save memory; networks are not.
         volumes = {
             name: x.float() for name, x in batch.items() if x.ndim == 5 and name != "teacher_map"
         }
         # The teacher sees everything; what is drawn is the student's alone.
         answer = self.networks["student"](volumes, self._shown(batch))
-        hard = focal_loss(answer.logits, labels, w.gamma)
+        hard = focal_loss(answer.logits, labels, self.weights.gamma)
         # L = (1 - α) focal + α KD + β RGD + λ_AT AT + λ_CI CI
-        loss, losses = (1 - w.alpha) * hard, {"focal": hard}
-        if w.needs_logits or w.needs_map:
-            teacher_logits, teacher_map = self._taught(batch, volumes)
-        if w.needs_logits:
-            teachers = teacher_logits.transpose(0, 1)
-            weighing = (
-                confidence_weights(teachers, labels)
-                if w.teachers == "confidence"
-                else equal_weights(teachers)
-            )
-            soft = weighed_kd(answer.logits, teachers, weighing, w.temperature)
-            loss, losses["distillation"] = loss + w.alpha * soft, soft
-        if w.beta or w.cross_image:
-            regions = Regions(batch["regions"], self.regions, self.spacing_mm)
-            theirs = regions if not self.shuffled else Regions(
-                batch["regions"].roll(1, 0), self.regions, self.spacing_mm
-            )  # fmt: skip
-            mine = graph_of(answer.fused, regions)
-            taught = graph_of(teacher_map, theirs)
-            if w.beta:
-                terms = region_graph_distillation(mine, taught, w.graph, alpha=w.gw_alpha)
-                loss = loss + w.beta * terms.total
-                losses |= {"nodes": terms.node, "edges": terms.edge}
-                losses["gromov_wasserstein"] = terms.gromov_wasserstein
-            if w.cross_image:
-                both = mine.present & taught.present
-                relations = cross_image_relations(mine.nodes, taught.nodes, both)
-                loss, losses["cross_image"] = loss + w.cross_image * relations, relations
-        if w.attention:
-            # A volume is as good as a picture of (D, H · W) places: nothing here looks at nearness.
-            looks = attention_transfer(answer.fused.flatten(3), teacher_map.flatten(3))
-            loss, losses["attention"] = loss + w.attention * looks, looks
+        loss, losses = (1 - self.weights.alpha) * hard, {"focal": hard}
+        told, terms = self._told(batch, volumes, answer)
+        loss, losses = loss + told, losses | terms
 
         self.optimizers["adam"].zero_grad()
         self.fabric.backward(loss)
         self.optimizers["adam"].step()
         self.schedules["cosine"].step()
         return {name: value.detach() for name, value in losses.items()}
+
+    def _told(self, batch: Batch, volumes: Batch, answer: Answer) -> tuple[Tensor, Losses]:
+        """Return the weighed sum of all terms that come from teachers, and each of them."""
+        w, loss, losses = self.weights, answer.logits.new_zeros(()), Losses()
+        if not (w.needs_logits or w.needs_map):
+            return loss, losses
+        teacher_logits, teacher_map = self._taught(batch, volumes)
+        # Everybody is taught the answer to himself, in the control that to another patient.
+        mine: Tensor | slice = slice(None)
+        theirs: Tensor | slice = mine
+        if self.shuffled:
+            mine, theirs = of_another(batch["patients"])
+            if not len(mine):
+                return loss, losses
+        logits, fused = answer.logits[mine], answer.fused[mine]
+        if w.needs_logits:
+            teachers = teacher_logits[theirs].transpose(0, 1)
+            weighing = (
+                confidence_weights(teachers, batch["labels"][mine])
+                if w.teachers == "confidence"
+                else equal_weights(teachers)
+            )
+            soft = weighed_kd(logits, teachers, weighing, w.temperature)
+            loss, losses["distillation"] = loss + w.alpha * soft, soft
+        if w.beta or w.cross_image:
+            own, others = (self._regions(batch["regions"][rows]) for rows in (mine, theirs))
+            graph, taught = graph_of(fused, own), graph_of(teacher_map[theirs], others)
+            if w.beta:
+                terms = region_graph_distillation(graph, taught, w.graph, alpha=w.gw_alpha)
+                loss = loss + w.beta * terms.total
+                losses |= {"nodes": terms.node, "edges": terms.edge}
+                losses["gromov_wasserstein"] = terms.gromov_wasserstein
+            if w.cross_image:
+                both = graph.present & taught.present
+                relations = cross_image_relations(graph.nodes, taught.nodes, both)
+                loss, losses["cross_image"] = loss + w.cross_image * relations, relations
+        if w.attention:
+            # A volume is as good as a picture of (D, H · W) places: nothing here looks at nearness.
+            looks = attention_transfer(fused.flatten(3), teacher_map[theirs].flatten(3))
+            loss, losses["attention"] = loss + w.attention * looks, looks
+        return loss, losses
+
+    def _regions(self, numbers: Tensor) -> Regions:
+        return Regions(numbers, self.regions, self.spacing_mm)
 
     def _shown(self, batch: Batch) -> Tensor | None:
         """Return which branches of the student are shown to whom; None: all to everybody."""
@@ -150,7 +167,7 @@ class ReactKD(Method):
             # What nobody asks for need not be there, and is not looked at.
             nothing = batch["labels"]
             logits, fused = (batch[n] if needed else nothing for n, needed in asked.items())
-        return (logits.roll(1, 0), fused.roll(1, 0)) if self.shuffled else (logits, fused)
+        return logits, fused
 
     def deployable(self) -> nn.Module:
         """Return the student with its bedside branches alone."""

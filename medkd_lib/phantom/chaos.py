@@ -31,7 +31,7 @@ from medkd_lib.phantom.chaos_patient import ChaosPatient, Image, Modality, make_
 from medkd_lib.phantom.chaos_truth import TruthRow, patient_name, truth_row
 from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
 
-GENERATOR_VERSION = "2"
+GENERATOR_VERSION = "3"
 """Raised whenever the same seed gives other bytes."""
 
 CT_LIVER_GREY = 255

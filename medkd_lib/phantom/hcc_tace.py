@@ -24,7 +24,7 @@ from medkd_lib.phantom.hcc_truth import MassRow, TruthRow, truth_of
 from medkd_lib.phantom.seg_files import write_seg
 from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
 
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Raised whenever the same seed gives other bytes."""
 
 FOLDER = "hcc_tace_seg"

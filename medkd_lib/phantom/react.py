@@ -24,7 +24,7 @@ from medkd_lib.phantom.twin_files import (
     write_table,
 )
 
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Raised whenever the same seed gives other bytes."""
 
 FOLDER = "react_kd"

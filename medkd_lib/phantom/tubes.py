@@ -92,7 +92,9 @@ def _deposit(
     where_mm: NDArray[np.float64], share: NDArray[np.float64], grid: Grid
 ) -> tuple[Box, FloatArray]:
     """Spread each share trilinearly over the eight voxels around its place."""
-    index = where_mm / np.array(grid.spacing_mm) + (np.array(grid.shape) - 1) / 2
+    # RAS+ → LPS
+    first = grid.affine[:3, 3] * (-1.0, -1.0, 1.0)
+    index = (where_mm - first) / np.array(grid.spacing_mm)
     inside = np.all((index >= 0) & (index < np.array(grid.shape) - 1), axis=1)
     index, share = index[inside], share[inside]
     if not len(index):

@@ -93,7 +93,27 @@ def batch(n: int = 3, seed: int = 0, side: int = SIDE) -> Batch:
     return {
         "source": images(), "source_masks": masks(), "target": images(), "target_masks": masks(),
         "true": images(), "more": images(), "more_masks": masks(),
+        "source_patients": torch.arange(n),
     }  # fmt: skip
+
+
+def test_hints_of_another_patient_are_never_those_of_another_section_of_the_own() -> None:
+    given = batch(n=4) | {"source_patients": torch.tensor([5, 5, 7, 5])}
+    made = method()
+    teacher, student = (
+        deepcopy(bare(made.networks[name])) for name in ("teacher", "student_other_hints")
+    )
+    losses = made.update(given)
+    pseudo = made.translator.translate(given["source"])
+    # the nearest row before each that shows somebody else: 0 ← 2 (past 3), 1 ← 2, 2 ← 1, 3 ← 2
+    assert isinstance(student, SegmentationNetwork) and isinstance(teacher, SegmentationNetwork)
+    pairs = zip(
+        maps(student, given["source"]), maps(teacher, pseudo[[2, 2, 1, 2]]), strict=True
+    )  # fmt: skip
+    wanted = torch.stack([feature_distance(s, t) for s, t in pairs]).sum()
+    torch.testing.assert_close(losses["other_hints_hint"], wanted.detach(), atol=1e-4, rtol=1e-4)
+    alone = made.update(given | {"source_patients": torch.zeros(4, dtype=torch.long)})
+    assert alone["other_hints_hint"].item() == 0 and alone["cmedl_hint"].item() > 0
 
 
 def weights_of(network: torch.nn.Module) -> Tensor:

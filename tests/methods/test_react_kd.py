@@ -64,6 +64,7 @@ def tensors(n: int = 4, seed: int = 0) -> Batch:
     return volumes | {
         "labels": torch.randint(3, (n,), generator=numbers),
         "regions": torch.randint(REGIONS + 1, (n, *SHAPE), generator=numbers).to(torch.uint8),
+        "patients": torch.arange(n),
     }
 
 
@@ -242,6 +243,17 @@ def test_the_shuffled_control_teaches_the_answers_to_other_patients(brought: boo
     )
     edges = region_graph_distillation(mine, taught).edge
     assert shuffled["edges"] == pytest.approx(edges.item(), rel=1e-4)
+
+
+def test_the_shuffled_control_is_never_taught_another_view_of_the_same_patient() -> None:
+    data = tensors() | {"patients": torch.tensor([1, 1, 2, 1])}
+    given = data | answers(data)
+    found = values(react_kd(shuffled=True).update(given))
+    ours = student().train()(data)
+    soft = hinton_kd(ours.logits, given["teacher_logits"][[2, 2, 1, 2], 0], 2.0)
+    assert found["distillation"] == pytest.approx(soft.item(), rel=1e-4)
+    one = given | {"patients": torch.zeros(4, dtype=torch.long)}
+    assert set(values(react_kd(shuffled=True).update(one))) == {"focal"}
 
 
 class Watched(FusedClassifier):

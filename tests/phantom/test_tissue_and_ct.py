@@ -7,6 +7,7 @@ import pytest
 
 from medkd_lib.phantom.anatomy import Anatomy, Grid, Layer, ellipsoid
 from medkd_lib.phantom.ct import CTSettings, correlated_noise, noise_sigma_hu, scan_ct
+from medkd_lib.phantom.thigh_grid import PlacedGrid
 from medkd_lib.phantom.tissue import TISSUES, hu_table, hu_to_mu, mu_table, mu_to_hu, opacity_hu
 from medkd_lib.phantom.tubes import polyline, tube_layer
 
@@ -44,6 +45,15 @@ def test_fractions_add_up_to_one_and_mix_linearly() -> None:
     assert ((fractions["lung"] > 0) & (fractions["lung"] < 1)).sum() > 0  # soft edges exist
     with pytest.raises(KeyError, match="lung"):
         anatomy.paint({"air": 0.0, "muscle": 1.0})
+
+
+def test_a_tube_lies_where_it_is_wherever_the_grid_begins() -> None:
+    rod = polyline(np.array([[10.0, -20.0, -15.0], [10.0, -20.0, 15.0]]), 5.0)
+    for grid in (SMALL, PlacedGrid((30, 20, 24), (2.0, 3.0, 2.5), (-21.0, -50.0, -30.0))):
+        layer = tube_layer("rod", "blood", rod, grid)
+        where = np.broadcast_arrays(*grid.coordinates(layer.box))
+        middle = [float((layer.membership * axis).sum() / layer.membership.sum()) for axis in where]
+        np.testing.assert_allclose(middle, (10.0, -20.0, 0.0), atol=0.05)
 
 
 def test_ellipsoid_and_tube_have_their_volume() -> None:

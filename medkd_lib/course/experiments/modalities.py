@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medkd_lib.data.apart import LeakageError
+from medkd_lib.data.batches import numbered
 from medkd_lib.data.case import Case
 from medkd_lib.data.sections import Sections
 from medkd_lib.data.split import Split, split_by_patient
@@ -77,6 +78,7 @@ class Modalities:
         source: dict[str, Tensor] = {
             "source": train.images[self.student],
             "source_masks": train.masks,
+            "source_patients": numbered(train.patients),
         }
         if self.paired:
             source["true"] = train.images[self.teacher]

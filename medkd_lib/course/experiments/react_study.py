@@ -19,7 +19,7 @@ from medkd_lib.course.experiments.react_arms import (
 )
 from medkd_lib.course.experiments.react_budget import Budget, classifier
 from medkd_lib.course.experiments.react_cohort import SEEN, ReactCohort
-from medkd_lib.data.batches import balanced, batches
+from medkd_lib.data.batches import balanced, batches, numbered
 from medkd_lib.data.blocks import Blocks
 from medkd_lib.evaluate.classify import Predictions
 from medkd_lib.methods.base import Method, bare
@@ -155,6 +155,8 @@ class ReactStudy:
         tensors = {name: self.bank.images[name] for name in sorted(reads)}
         tensors["labels"] = self.bank.labels
         w = arm.weights
+        if arm.shuffled:
+            tensors["patients"] = numbered(self.bank.patients)
         if w.beta or w.cross_image:
             number = torch.tensor((0, *self._nodes(arm)), dtype=torch.uint8)
             tensors["regions"] = number[self.bank.regions.int()]
