@@ -53,11 +53,11 @@ class Strength:
     informed: bool = True
 
 
-_SUBTLE = Strength(0.30, 0.30, (-7.0, -10.0, -14.0), 6.0, (4.0, 5.0, 6.5), 0.4)
+_SUBTLE = Strength(0.30, 0.30, (-4.0, -10.0, -18.0), 5.0, (4.0, 5.0, 6.5), 0.4)
 
 STRENGTH: Mapping[Difficulty, Strength] = MappingProxyType(
     {
-        "clear": Strength(0.22, 0.12, (-5.0, -10.0, -16.0), 6.0, (3.5, 5.5, 8.0), 0.35),
+        "clear": Strength(0.22, 0.12, (-3.0, -10.0, -19.0), 5.0, (3.5, 5.5, 8.0), 0.35),
         "subtle": _SUBTLE,
         "none": replace(_SUBTLE, informed=False),
     }
@@ -68,10 +68,11 @@ r"""The three difficulties. Medians of uptake are the same in all; the spreads d
 difficulty spread of ln(T/L):   CT contrast to liver,   CT mottle, HU    AUC of a linear rule on
            FDG, acetate         HU: well, mod., poor    (spread of ln)   true values (macro, OvR)
 ========== ==================== ======================= ================ ======================
-clear      0.22, 0.12           −5, −10, −16 (± 6)      3.5, 5.5, 8 (.35) both tracers 0.96, FDG
-                                                                         0.92, acetate 0.87, CT
-                                                                         contrast 0.74
-subtle     0.30, 0.30 (§3.4)    −7, −10, −14 (± 6)      4, 5, 6.5 (.4)   0.87, 0.85, 0.68; 0.65
+clear      0.22, 0.12           −3, −10, −19 (± 5)      3.5, 5.5, 8 (.35) both tracers 0.95, FDG
+                                                                         0.91, acetate 0.86, CT
+                                                                         contrast 0.86, all 0.98
+subtle     0.30, 0.30 (§3.4)    −4, −10, −18 (± 5)      4, 5, 6.5 (.4)   0.86, 0.84, 0.68; 0.83;
+                                                                         0.93
 none       as subtle, but of a grade drawn for the looks alone: images and label are independent;
            every AUC is 0.5
 ========== ==================== ======================= ================ ======================

@@ -80,6 +80,22 @@ def test_every_arm_trains_and_answers(study: ReactStudy, name: str) -> None:
         assert ("pet" in network.names) == (ARMS[name].pet > 0)
 
 
+def test_a_teacher_sees_every_tracer_that_a_set_has(study: ReactStudy) -> None:
+    def with_tracers(names: dict[str, str]) -> ReactStudy:
+        kept = {n: x for n, x in study.bank.images.items() if n not in ("fdg", "acetate")}
+        images = kept | {new: study.bank.images[old] for new, old in names.items()}
+        found = ReactStudy(study.cohort, TINY, 0, study.fabric)
+        found.bank = replace(found.bank, images=images)
+        return found
+
+    assert set(study.branches_of("both")) == {"fdg", "acetate", "dose"}
+    one = with_tracers({"pet": "fdg"})
+    assert one.branches_of("both") == {"pet": ("ct", "pet"), "dose": (SEEN,)}
+    assert one.branches_of("pet") == {"pet": ("ct", "pet")}
+    with pytest.raises(ValueError, match="among the images"):
+        with_tracers({}).branches_of("both")
+
+
 def test_a_student_learns_what_its_images_show(study: ReactStudy) -> None:
     longer = ReactStudy(study.cohort, replace(TINY, student_steps=150), 0, study.fabric)
     p = longer.predictions(longer.train("alone"), "train")

@@ -24,9 +24,11 @@ from medkd_lib.fingerprint import code_hash
 from medkd_lib.phantom.low_dose import LowDose
 from medkd_lib.phantom.low_dose_fast import add_fast_noise
 
-# A unit of the CT: about the noise of a voxel. Mass and liver differ by less than that, so in the
-# unit of a window, ± 75 HU as ± 1, a network would have to grow weights of twenty first.
-UNIT_HU, HIGHEST_HU = 15.0, 75.0
+# A unit of the CT: about the noise of a voxel, and what mass and liver differ by. In the unit of a
+# window, ± 75 HU as ± 1, a network would have to grow weights of twenty first.
+# A window wider than the masses ask for brings fat and lung, which a norm over the box then divides
+# everything by.
+UNIT_HU, HIGHEST_HU = 10.0, 45.0
 # Of an uptake over the liver's own.
 HIGHEST_RATIO = 3.0
 # What room there is for another place of the box, in voxels on either side.

@@ -17,7 +17,9 @@ LOGITS = replace(REACT, beta=0.0)
 
 # Branches by name and what they read. ``seen`` is the CT at the dose of the moment, ``ct`` the one
 # that came with the PET.
-PET_BRANCHES: Mapping[str, tuple[str, ...]] = {"fdg": ("ct", "fdg"), "acetate": ("ct", "acetate")}
+# A set has the tracers that it has: livers FDG and acetate, sarcomas one, called ``pet``.
+TRACERS = ("fdg", "acetate", "pet")
+PET_BRANCHES: Mapping[str, tuple[str, ...]] = {tracer: ("ct", tracer) for tracer in TRACERS}
 DOSE_BRANCHES: Mapping[str, tuple[str, ...]] = {"dose": ("seen",)}
 TEACHER_BRANCHES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "both": {**PET_BRANCHES, **DOSE_BRANCHES},

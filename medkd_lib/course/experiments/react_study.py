@@ -13,6 +13,7 @@ from medkd_lib.course.experiments.react_arms import (
     CT_BRANCH,
     TEACHER_BRANCHES,
     TEACHERS,
+    TRACERS,
     Arm,
     Teacher,
     nodes_of,
@@ -56,10 +57,19 @@ class ReactStudy:
     @property
     def tracers(self) -> tuple[str, ...]:
         """Names of the PET images."""
-        return tuple(n for n in ("fdg", "acetate", "pet") if n in self.bank.images)
+        return tuple(n for n in TRACERS if n in self.bank.images)
 
     def branches_of(self, kind: str) -> dict[str, tuple[str, ...]]:
-        """Return the branches of a teacher: CT beside each tracer there is, CT of low dose."""
+        """Return the branches of a teacher: CT beside each tracer there is, CT of low dose.
+
+        Raises:
+            ValueError: a teacher who is to see PET, and there is none.
+        """
+        if kind != "dose" and not self.tracers:
+            raise ValueError(
+                f"teacher {kind!r}: expected one of {TRACERS} among the images, found "
+                f"{sorted(self.bank.images)}; choose teacher 'dose', or another set"
+            )
         known = {*self.tracers, "ct", SEEN}
         return {n: r for n, r in TEACHER_BRANCHES[kind].items() if known.issuperset(r)}
 
