@@ -334,7 +334,8 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 
-from medkd_lib.course.lesson_cmedl import largest_sections, open_material, who_is_where
+from medkd_lib.course.lesson_cmedl import open_material, who_is_where
+from medkd_lib.course.lesson_cmedl_looks import largest_sections
 from medkd_lib.course.result import run_folder
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.show.gallery import Gallery
@@ -544,11 +545,10 @@ def a_dead_channel_stays_finite(hint_loss, secret):
 # %% [markdown]
 # **Predict.** Four students start from the same weights and see the same batches beside one translator and one
 # teacher: *alone* (labels only), *CMEDL* (hints from its own patients' pseudo-MR), *another patient* (a control: hints
-# from the pseudo-MR of another section of the batch, mostly another patient's; on the sarcomas it is the patient's own
-# in about one step of six) and, where anybody knows it, *true hints* (from the patient's true MR). The last says what
-# hints would say if translation were perfect. It is no upper bound on Dice: part of what true MR says cannot be read
-# off the CT, and the student is asked for it all the same. A pseudo-MR's hint is a function of the CT, and can be met.
-# Order the four by their Dice before you run on.
+# from the pseudo-MR of another patient of the batch) and, where anybody knows it, *true hints* (from the patient's true
+# MR). The last says what hints would say if translation were perfect. It is no upper bound on Dice: part of what true MR
+# says cannot be read off the CT, and the student is asked for it all the same. A pseudo-MR's hint is a function of the
+# CT, and can be met. Order the four by their Dice before you run on.
 #
 # The cell below is the training, all of it; it is kept, so a second run is quick. Its loop is in the library.
 
@@ -825,7 +825,8 @@ gallery.show(
 # vouch for the middle.
 
 # %%
-from medkd_lib.course.lesson_cmedl import shows_tumour, translation_table, trip
+from medkd_lib.course.lesson_cmedl import shows_tumour
+from medkd_lib.course.lesson_cmedl_looks import translation_table, trip
 from medkd_lib.show.translation import error_maps, round_trips
 
 pseudo = study.translated(trained)
@@ -845,7 +846,7 @@ if known:
 table(translation_table(results[PSEUDO_ONLY].extras))
 
 # %%
-from medkd_lib.course.lesson_cmedl import bar_table, bars
+from medkd_lib.course.lesson_cmedl_looks import bar_table, bars
 from medkd_lib.show.translation_measures import contrast_bars, intensity_histograms
 
 contrasts = bars(study, pseudo, (CT, MR))
@@ -944,7 +945,7 @@ def why_a_good_picture_need_not_help(bar_and_reason):
 #
 # | row | what changes | if it did as well as CMEDL, then |
 # |---|---|---|
-# | another patient | hints from another section of the batch, mostly another patient's (on the sarcomas the patient's own in about one step of six) | it need not be about this patient: a demand alone regularises |
+# | another patient | hints from another patient of the batch (the recorded phantom rows, older, hold another section of the patient's own in one step of 28) | it need not be about this patient: a demand alone regularises |
 # | true hints | hints from the patient's true MR: what hints would say if translation were perfect | little is lost by translating. *No upper bound* on Dice: part of what true MR says cannot be read off the CT, and the student is asked for it all the same |
 # | teacher on the translation | no student at all | the student is needless |
 # | *twice the patients* (recorded) | labels of more CT patients, no teacher | labels would have done it |
@@ -1020,7 +1021,7 @@ for arm in ("alone", "cmedl"):
 
 # %%
 from medkd_lib.course.experiments.cmedl_study import TEACHER
-from medkd_lib.course.lesson_cmedl import hinted
+from medkd_lib.course.lesson_cmedl_looks import hinted
 from medkd_lib.evaluate.cka import cka_matrix
 from medkd_lib.evaluate.separability import sample_voxels
 from medkd_lib.show.features import feature_colours, separating_channel
@@ -1160,7 +1161,7 @@ for title, values in shares.items():
 
 # %%
 from medkd_lib.course.experiments.cmedl_budget import method
-from medkd_lib.course.lesson_cmedl import loudness
+from medkd_lib.course.lesson_cmedl_looks import loudness
 
 start = method(budget, students=plan.students, architecture=config.architecture, translation=config.translation,
                hints=hints, weights=weights, seed=config.seed)  # this run before its first step

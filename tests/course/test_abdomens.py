@@ -20,7 +20,8 @@ from medkd_lib.course.experiments.cmedl_study import TEACHER, CmedlStudy, Plan
 from medkd_lib.course.experiments.modalities import PARTS, Modalities, held_out
 from medkd_lib.course.grid import read_grid
 from medkd_lib.course.lesson import Images
-from medkd_lib.course.lesson_cmedl import bars, open_material, translation_table, who_is_where
+from medkd_lib.course.lesson_cmedl import open_material, who_is_where
+from medkd_lib.course.lesson_cmedl_looks import bars, translation_table
 from medkd_lib.course.parameters import read_parameters
 from medkd_lib.course.recorded import Recorded
 from medkd_lib.course.recorded_cmedl import DEFAULT, setting_of

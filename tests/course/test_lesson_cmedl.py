@@ -14,15 +14,14 @@ from medkd_lib.course.experiments.cmedl_study import CmedlStudy
 from medkd_lib.course.experiments.modalities import Modalities
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.lesson import Images
-from medkd_lib.course.lesson_cmedl import (
+from medkd_lib.course.lesson_cmedl import shows_tumour, who_is_where
+from medkd_lib.course.lesson_cmedl_looks import (
     TRANSLATION,
     bar_table,
     bars,
     largest_sections,
     loudness,
-    shows_tumour,
     translation_table,
-    who_is_where,
 )
 from medkd_lib.course.lesson_segment import case_table, headline_of, metrics_of, score_table
 from medkd_lib.data.sections import Sections
