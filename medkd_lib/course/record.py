@@ -41,7 +41,7 @@ RECORDED_ROOMS = (
     "train.py",
     "phantom",
     "course/experiments",
-    "evaluate/classify.py",
+    "evaluate",
 )
 
 

@@ -70,19 +70,6 @@ class Sections:
         wanted = set(patients)
         return self.rows([i for i, p in enumerate(self.patients) if p in wanted])
 
-    def each(self, per_patient: int, seed: int) -> Sections:
-        """Return at most so many sections of each patient, drawn by seed, in their present order.
-
-        They are drawn without a look at the mask: a choice of sections with tumour would tell a
-        network where tumours are.
-        """
-        rng = np.random.default_rng(seed)
-        found: dict[str, list[int]] = {}
-        for i, patient in enumerate(self.patients):
-            found.setdefault(patient, []).append(i)
-        drawn = [rng.permutation(members)[:per_patient] for members in found.values()]
-        return self.rows(sorted(int(i) for members in drawn for i in members))
-
     def with_share(self, share: float) -> Sections:
         """Return the sections, some of them repeated, so that a share of them shows something.
 

@@ -14,7 +14,6 @@ from medkd_lib.course.experiments.cmedl_raters import (
     Panel,
     grown,
     of_other_patients,
-    rater_summary,
     rater_table,
 )
 from medkd_lib.data.sections import Sections
@@ -108,19 +107,6 @@ def test_raters_of_a_case_do_not_depend_on_its_company() -> None:
     # balls of one size are drawn differently all the same
     twins = rater_table(balls((12.0, 12.0)), {}, PANEL, seed=1).loc[UNAIDED]
     assert twins.dice.iloc[0] != twins.dice.iloc[1]
-
-
-def test_the_summary_is_finite_and_counts_patients_once(table: pd.DataFrame) -> None:
-    found = rater_summary(table)
-    assert all(np.isfinite(v) for v in found.values())
-    assert f"{UNAIDED}_proposal_dice" not in found and found["perfect_proposal_dice"] == 1
-    assert found["grown_dice"] == pytest.approx(table.loc[GROWN].dice.mean())
-    # a patient's second case is half of that patient
-    second = table.copy()
-    second["patient"] = second["patient"].replace("p2", "p1")
-    dice = table.loc[UNAIDED].dice
-    expected = (dice["c0"] + (dice["c1"] + dice["c2"]) / 2) / 2
-    assert rater_summary(second)["unaided_dice"] == pytest.approx(expected)
 
 
 def volume_of(mask: Mask) -> float:

@@ -106,21 +106,6 @@ def rater_table(
     return pd.DataFrame(rows).set_index(["proposal", "case"])
 
 
-def rater_summary(table: pd.DataFrame) -> dict[str, float]:
-    """Return ``proposal_measure`` → mean over patients, for a result; what is not there, is not.
-
-    Args:
-        table: of `rater_table`.
-    """
-    each = table.groupby(["proposal", "patient"], sort=False).mean().groupby("proposal").mean()
-    return {
-        f"{proposal}_{measure}": float(value)
-        for proposal, row in each.iterrows()
-        for measure, value in row.items()
-        if np.isfinite(value)
-    }
-
-
 def grown(truth: Mask, spacing_mm: Sequence[float], by_mm: float) -> Mask:
     """Return a mask and all that is at most ``by_mm`` away: a proposal too large all around."""
     away = ndimage.distance_transform_edt(~truth, sampling=spacing_mm)
