@@ -27,7 +27,11 @@ COLOURS: Mapping[str, str] = MappingProxyType(
 
 
 def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
-    """Return the recorded setting to show beside a run; comparable if only the seed differs."""
+    """Return the recorded setting to show beside a run; comparable if the experiment is the same.
+
+    The recorded runs have more phantom patients than a laptop waits for; a star among them is still
+    worth a look, and the difference is said.
+    """
     known = {s.id: s for s in recorded.settings}
     wanted = f"phantom_{config.difficulty}" if images.evidence == "phantom" else "real"
     if config.dataset == SARCOMA:
@@ -37,11 +41,14 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
         return Shown(DEFAULT, known[DEFAULT].title, False)
     same = {
         "profile": config.profile == "lesson" and not config.truncated,
-        "patients": known[wanted].patients == [config.patients, config.external_patients],
         "method": declared_arm(config) == ARMS["react"],
     }
     if other := [name for name, equal in same.items() if not equal]:
         print(f"your run differs from the recorded ones in {', '.join(other)}: no star")
+    theirs, mine = known[wanted].patients, [config.patients, config.external_patients]
+    if not other and images.evidence == "phantom" and theirs != mine:
+        print(f"recorded with {theirs} patients, your run with {mine}: its star has fewer to learn "
+              "from, and others to answer")  # fmt: skip
     return Shown(wanted, known[wanted].title, not other)
 
 

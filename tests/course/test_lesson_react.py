@@ -135,14 +135,16 @@ def recorded() -> Recorded:
     return Recorded(grid, runs, pd.DataFrame(), pd.DataFrame())
 
 
-def test_only_the_seed_may_differ_for_a_star(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_seed_and_number_of_patients_may_differ_for_a_star(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     images = cast(Images, SimpleNamespace(evidence="phantom"))
     real = cast(Images, SimpleNamespace(evidence="stand-in"))
     assert setting_of(recorded(), config(seed=9), images).comparable
-    for name, changed in (
-        ("profile", {"profile": "smoke"}), ("patients", {"patients": 60}),
-        ("method", {"alpha": 0.1}),
-    ):  # fmt: skip
+    capsys.readouterr()
+    assert setting_of(recorded(), config(patients=60), images).comparable
+    assert "patients, your run with [60, 24]" in capsys.readouterr().out
+    for name, changed in (("profile", {"profile": "smoke"}), ("method", {"alpha": 0.1})):
         assert not setting_of(recorded(), config(**changed), images).comparable
         assert f"in {name}: no star" in capsys.readouterr().out
     sarcoma = setting_of(recorded(), config(dataset="sts_petctmr", target="present"), real)
