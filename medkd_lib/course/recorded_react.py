@@ -25,6 +25,11 @@ COLOURS: Mapping[str, str] = MappingProxyType(
     | dict.fromkeys(_BY_LABELS, STUDENT)
 )
 
+# The same by the name in a figure, and for a map that is drawn another way.
+COLOURS_BY_TITLE: Mapping[str, str] = MappingProxyType(
+    {ARM_TITLES[arm]: colour for arm, colour in COLOURS.items() if arm in ARM_TITLES}
+)
+
 
 def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     """Return the recorded setting to show beside a run; comparable if the experiment is the same.

@@ -19,8 +19,9 @@ LINES = tuple(
 
 
 def decision_figure(
-    arms: Mapping[str, Mapping[str, DecisionCurve]], *, bands: bool = True
-) -> Figure:
+    arms: Mapping[str, Mapping[str, DecisionCurve]], *, bands: bool = True,
+    colours: Mapping[str, str] | None = None,
+) -> Figure:  # fmt: skip
     """Draw net benefit over thresholds, a panel per class and one for ``macro``, a line per arm.
 
     Treat-all is the dashed grey line that falls, treat-none the grey zero. A curve is of use where
@@ -29,6 +30,7 @@ def decision_figure(
     Args:
         arms: arm → what `medkd_lib.evaluate.decision.decision_curves` found.
         bands: draw the 95 % bands; more than two hide one another.
+        colours: arm → its colour, the same in every figure of a lesson; others by their place.
 
     Raises:
         ValueError: no arm, too many to tell apart, other panels in different arms, or other
@@ -56,8 +58,8 @@ def decision_figure(
         top = max(float(c.high.max()) for curves in arms.values() for c in curves.values())
         top = max(top, *(float(c.treat_all.max()) for c in first.values()))
         for axis, panel in zip(axes[0], first, strict=True):
-            for (name, curves), (colour, dash) in zip(arms.items(), LINES, strict=False):
-                curve = curves[panel]
+            for (name, curves), (usual, dash) in zip(arms.items(), LINES, strict=False):
+                colour, curve = (colours or {}).get(name, usual), curves[panel]
                 if bands:
                     axis.fill_between(
                         curve.thresholds, curve.low, curve.high, color=colour, alpha=0.18, lw=0

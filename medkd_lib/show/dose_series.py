@@ -15,8 +15,9 @@ from medkd_lib.show.style import OKABE_ITO, course_style
 
 
 def dose_figure(
-    arms: Mapping[str, Sequence[DoseLevel]], *, measure: str = "macro AUC", chance: float = 0.5
-) -> Figure:
+    arms: Mapping[str, Sequence[DoseLevel]], *, measure: str = "macro AUC", chance: float = 0.5,
+    colours: Mapping[str, str] | None = None,
+) -> Figure:  # fmt: skip
     """Draw the measure over the dose, and its paired difference from full dose, a line per arm.
 
     Left, intervals overlap although the patients are the same; right, where they are paired,
@@ -26,6 +27,7 @@ def dose_figure(
         arms: arm → what `medkd_lib.evaluate.dose_series.dose_series` found.
         measure: what the values are.
         chance: a dotted line.
+        colours: arm → its colour, the same in every figure of a lesson; others by their place.
 
     Raises:
         ValueError: no arm, too many to tell apart, or other doses in different arms.
@@ -39,12 +41,14 @@ def dose_figure(
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(13.6, 5.0))
         for place, (arm, levels) in enumerate(arms.items()):
+            colour = (colours or {}).get(arm, LINES[place][0])
             # Side by side, so that no interval hides another.
             shift = 0.09 * (place - (len(arms) - 1) / 2)
             at = np.arange(len(shares)) + shift
-            _series(left, at, [level.auc for level in levels], place, arm)
+            _series(left, at, [level.auc for level in levels], place, arm, colour)
             # Full dose differs from itself by nothing.
-            _series(right, at[1:], [level.from_full for level in levels[1:]], place, arm)
+            paired = [level.from_full for level in levels[1:]]
+            _series(right, at[1:], paired, place, arm, colour)
         left.axhline(chance, ls=":", color="black", lw=1.2)
         left.text(0.99, chance, "chance", ha="right", va="bottom", fontsize=12,
                   transform=left.get_yaxis_transform())  # fmt: skip
@@ -65,8 +69,10 @@ def dose_figure(
     return figure
 
 
-def _series(axis: Axes, at: np.ndarray, found: Sequence[Auc], place: int, arm: str) -> None:
-    colour, dash = LINES[place]
+def _series(
+    axis: Axes, at: np.ndarray, found: Sequence[Auc], place: int, arm: str, colour: str
+) -> None:
+    dash = LINES[place][1]
     axis.vlines(
         at, [a.interval[0] for a in found], [a.interval[1] for a in found], color=colour, lw=3,
         alpha=0.45,

@@ -14,7 +14,10 @@ MOST_ARMS = 4
 AVERAGES = {"macro": "macro: mean of classes", "micro": "micro: all answers at once"}
 
 
-def roc_figure(arms: Mapping[str, Mapping[str, RocCurve]], *, bands: bool = True) -> Figure:
+def roc_figure(
+    arms: Mapping[str, Mapping[str, RocCurve]], *, bands: bool = True,
+    colours: Mapping[str, str] | None = None,
+) -> Figure:  # fmt: skip
     """Draw a panel per class, then macro beside micro; a line with its band and AUC per arm.
 
     The dashed grey line is chance.
@@ -22,6 +25,7 @@ def roc_figure(arms: Mapping[str, Mapping[str, RocCurve]], *, bands: bool = True
     Args:
         arms: arm → what `medkd_lib.evaluate.roc.roc_curves` found.
         bands: draw the 95 % bands; more than two hide one another.
+        colours: arm → its colour, the same in every figure of a lesson; others by their place.
 
     Raises:
         ValueError: no arm, too many to tell apart, or other panels in different arms.
@@ -43,8 +47,8 @@ def roc_figure(arms: Mapping[str, Mapping[str, RocCurve]], *, bands: bool = True
         for axis, name in zip(axes.flat, names, strict=False):
             chance = axis.plot([0, 1], [0, 1], "--", color=OKABE_ITO["grey"], lw=1.5)
             lines, areas = [], []
-            for (_, curves), (colour, dash) in zip(arms.items(), LINES, strict=False):
-                curve = curves[name]
+            for (arm, curves), (usual, dash) in zip(arms.items(), LINES, strict=False):
+                colour, curve = (colours or {}).get(arm, usual), curves[name]
                 at = curve.false_positive_rate
                 if bands:
                     axis.fill_between(at, curve.low, curve.high, color=colour, alpha=0.18, lw=0)

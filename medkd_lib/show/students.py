@@ -36,6 +36,7 @@ def training_terms(
     steps: Mapping[str, Sequence[int]],
     terms: Mapping[str, Term],
     columns: int = 4,
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw every term of every training over its steps, one panel per term.
 
@@ -44,6 +45,7 @@ def training_terms(
         steps: training → the logged steps.
         terms: loss name → its panel, in drawing order; names that no history has are left out.
         columns: panels side by side.
+        colours: training → its colour, the same in every figure of a lesson; others by place.
     """
     shown = [name for name in terms if any(name in h for h in histories.values())]
     rows = -(-len(shown) // columns)
@@ -58,7 +60,8 @@ def training_terms(
             for number, (label, history) in enumerate(histories.items()):
                 if name in history:
                     style = LINES[number % len(LINES)]
-                    (line,) = ax.plot(steps[label], history[name], style, color=f"C{number}", lw=2)
+                    colour = (colours or {}).get(label, f"C{number}")
+                    (line,) = ax.plot(steps[label], history[name], style, color=colour, lw=2)
                     drawn[label] = line
             _dotted(ax, terms[name])
             ax.set_title(terms[name].title)

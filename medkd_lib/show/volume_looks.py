@@ -40,6 +40,7 @@ def volume_looks(
     titles: Sequence[str] | None = None,
     window: tuple[float, float] = (-1.0, 1.0),
     plane: BoxPlane = "axial",
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw the maps of some boxes where their mask is fullest, and the shares of all of them.
 
@@ -55,6 +56,7 @@ def volume_looks(
         titles: beside the drawn boxes, one each.
         window: grey values shown as black and white.
         plane: axial or coronal.
+        colours: arm → its colour, the same in every figure of a lesson; others by their place.
 
     Raises:
         ValueError: no arm or more than can be told apart, or other numbers of boxes.
@@ -90,17 +92,22 @@ def volume_looks(
         left.colorbar(heat.bar, ax=axes, shrink=0.6, pad=0.02).set_label(
             "map, share of its highest value"
         )
-        _strip(right.subplots(), {n: as_array(a.share) for n, a in arms.items()}, inside)
+        shares = {n: as_array(a.share) for n, a in arms.items()}
+        usual = {n: colour for n, (colour, _) in zip(arms, LINES, strict=False)}
+        _strip(right.subplots(), shares, inside, usual | dict(colours or {}))
     return figure
 
 
-def _strip(axis: Axes, shares: Mapping[str, NDArray[np.floating]], inside: np.ndarray) -> None:
+def _strip(
+    axis: Axes, shares: Mapping[str, NDArray[np.floating]], inside: np.ndarray,
+    colours: Mapping[str, str],
+) -> None:  # fmt: skip
     """Draw what the masks take up of their boxes, then the share of every arm."""
     there = inside.any(axis=(1, 2, 3))
     nothing = inside.mean(axis=(1, 2, 3))[there]
     columns = np.stack([nothing, *(s[there] for s in shares.values())]) * 100
     axis.plot(columns, color=OKABE_ITO["grey"], lw=0.8, alpha=0.5, zorder=1)
-    looks = [(OKABE_ITO["grey"], "X"), *((c, m) for (c, _), m in zip(LINES, MARKERS, strict=False))]
+    looks = [(OKABE_ITO["grey"], "X"), *zip((colours[n] for n in shares), MARKERS, strict=False)]
     for place, (values, (colour, marker)) in enumerate(zip(columns, looks, strict=False)):
         axis.plot(
             [place] * len(values), values, marker, color=colour, mec="black", mew=0.5, ms=8,

@@ -612,6 +612,7 @@ def patient_by_patient(node_step, secret):
 from medkd_lib.course.arm_titles import ARM_TITLES as ARM_NAMES
 from medkd_lib.course.lesson_react import declared_arm
 from medkd_lib.course.mended_react import taught_step
+from medkd_lib.course.recorded_react import COLOURS_BY_TITLE as COLOUR_OF
 from medkd_lib.show.students import Term, training_terms
 
 lesson_step = score.settle("q3", student=node_step, library=taught_step)
@@ -626,7 +627,8 @@ TERMS = {"focal": Term("focal loss"), "distillation": Term("logits, T² KL"), "n
          "edges": Term("edges"), "gromov_wasserstein": Term("Gromov–Wasserstein")}
 learned = {ARM_NAMES[name]: found.history for name, found in trained.items() if name != "teacher"}
 gallery.show(
-    training_terms({n: h.losses for n, h in learned.items()}, {n: h.steps for n, h in learned.items()}, TERMS, columns=5),
+    training_terms({n: h.losses for n, h in learned.items()}, {n: h.steps for n, h in learned.items()}, TERMS, columns=5,
+                   colours=COLOUR_OF),
     name="terms", alt="Every term of the loss over the steps, for the student alone, REACT-KD and REACT-KD with a shuffled teacher.")
 
 # %% [markdown]
@@ -655,12 +657,12 @@ students = ("alone", "react", "react_shuffled")
 table(auc_rows(results, names))
 table(gains(results, "alone", names))
 gallery.show(roc_figure({ARM_NAMES[a]: roc_curves(results[a], names, draws=500) for a in ("teacher", "alone", "react")},
-                        bands=False), name="roc",
+                        bands=False, colours=COLOUR_OF), name="roc",
              alt="ROC curves of teacher, student alone and REACT-KD per class, macro and micro, with their AUC.")
 places = {"test": test} | ({"other hospital": others} if others is not None else {})
 for hospital, boxes in places.items():
     series = {ARM_NAMES[a]: dose_series(by_dose(trained[a], boxes, cohort.doses), names, draws=500) for a in students}
-    gallery.show(dose_figure(series), name=f"doses_{hospital}".replace(" ", "_"),
+    gallery.show(dose_figure(series, colours=COLOUR_OF), name=f"doses_{hospital}".replace(" ", "_"),
                  alt=f"Macro AUC of three students over the dose of the CT ({hospital}), and the paired difference from full dose.")
 
 # %% [markdown]
@@ -699,8 +701,8 @@ from medkd_lib.show.decision import decision_figure
 honest = {ARM_NAMES[name]: calibrated(study, trained[name]) for name in ("teacher", "alone", "react")}
 gallery.show(reliability_diagram(honest, bins=5), name="reliability",
              alt="Accuracy against confidence after temperature scaling, for teacher, student alone and REACT-KD.")
-gallery.show(decision_figure({name: decision_curves(p, names, draws=500) for name, p in honest.items()}, bands=False),
-             name="decision", alt="Net benefit over thresholds for every class against the rest and their mean, with the line of "
+gallery.show(decision_figure({name: decision_curves(p, names, draws=500) for name, p in honest.items()}, bands=False,
+                             colours=COLOUR_OF), name="decision", alt="Net benefit over thresholds for every class against the rest and their mean, with the line of "
              "treating everybody.")
 
 # %% [markdown]
@@ -817,8 +819,10 @@ from medkd_lib.show.volume_looks import volume_looks
 with_mass = test.rows([row for row in range(len(test)) if tumour_masks(test)[row].any()] or [0])
 maps = {ARM_NAMES[name]: looks_of(trained[name], with_mass) for name in ("alone", "react")}
 maps["REACT-KD,\nby place"] = looks_of(trained["react"], with_mass, place_by_place=True)
+colours = {**COLOUR_OF, "REACT-KD,\nby place": COLOUR_OF[ARM_NAMES["react"]]}
 gallery.show(
-    volume_looks(with_mass.images["ct"][:, 0].float(), tumour_masks(with_mass), maps, with_mass.spacing_mm, window=(-4.0, 4.0)), name="looks",
+    volume_looks(with_mass.images["ct"][:, 0].float(), tumour_masks(with_mass), maps, with_mass.spacing_mm,
+                 window=(-4.0, 4.0), colours=colours), name="looks",
     alt="Grad-CAM of student alone and REACT-KD, and REACT-KD's gradient times map place by place, over CT of two patients; "
     "and the share of each map inside the masses.")
 
