@@ -113,6 +113,6 @@ _REACT = {
     "fused_gw": "REACT-KD, fused Gromov-Wasserstein",
     "two_nodes": "REACT-KD, two nodes",
     "react_shuffled": "REACT-KD, shuffled teacher",
-    "react_untrained": "REACT-KD, untrained teacher",
+    "react_untrained": "REACT-KD, graph of an untrained teacher",
 }
 ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL, **_REACT}

@@ -24,7 +24,8 @@ class _Part(BaseModel):
 class Setting(_Part):
     """One dataset (or several, joined by ``+``) as one difficulty.
 
-    ``patients`` is a number, or one for each of the joined sets; ``real_folder`` is a folder under
+    ``patients`` is a number, or one for each of the joined sets; ``twin_seed`` draws them, other
+    ones than the lesson's own where those have been looked at; ``real_folder`` is a folder under
     ``MEDKD_REAL_DATA``; ``options`` are the experiment's, for this setting alone; ``arms`` and
     ``seeds`` empty mean all of the grid's.
     """
@@ -35,6 +36,7 @@ class Setting(_Part):
     evidence: Literal["phantom", "stand-in", "original"]
     difficulty: str = ""
     patients: int | list[int] = 0
+    twin_seed: int = 0
     real_folder: str = ""
     options: dict[str, Option] = {}
     arms: list[str] = []
@@ -61,7 +63,12 @@ class Setting(_Part):
             one = self.patients
             counts = one if isinstance(one, list) else [one] * len(self.datasets)
             return [
-                twin(load_manifest(name), patients=count, difficulty=self.difficulty)
+                twin(
+                    load_manifest(name),
+                    patients=count,
+                    difficulty=self.difficulty,
+                    seed=self.twin_seed,
+                )
                 for name, count in zip(self.datasets, counts, strict=True)
             ]
         base = os.environ.get("MEDKD_REAL_DATA", "")

@@ -137,7 +137,10 @@ def declared_arm(config: Config) -> Arm:
         alpha=config.alpha, temperature=config.temperature, beta=config.beta, graph=graph,
         gw_alpha=config.gw_alpha,
     )  # fmt: skip
-    return Arm(weights, (config.teacher,), config.attention, config.pet_share, nodes=config.nodes)
+    return Arm(
+        weights, (config.teacher,), attention=config.attention, pet=config.pet_share,
+        nodes=config.nodes,
+    )  # fmt: skip
 
 
 def missing_rows(study: ReactStudy, trained: Mapping[str, Trained]) -> pd.DataFrame:

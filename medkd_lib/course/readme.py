@@ -62,6 +62,10 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
 def results_block(recorded: Recorded, selection: Selection) -> str:
     """Return the Markdown between the markers: arms by setting, then declared contrasts."""
     grid = recorded.grid
+    if recorded.runs.empty:
+        return (
+            f"Nothing is recorded yet under the present declaration: `medkd record {grid.lesson}`."
+        )
     measure = {"auc": "macro AUC"}.get(grid.primary, grid.primary.replace("_", " "))
     compared = set(recorded.contrasts.setting)
     shown = [

@@ -13,6 +13,13 @@ from medkd_lib.course.tables import read_cases, read_contrasts, read_runs
 from medkd_lib.data.manifest import load_manifest, manifest_folder
 from medkd_lib.evaluate.claims import ledger, read_paper
 
+# The columns of tables without rows: runs, cases, contrasts.
+NOTHING = (
+    ("setting", "arm", "seed"), ("setting", "case", "patient"),
+    ("setting", "contrast", "difference", "low", "high", "p", "p_holm", "verdict", "seeds",
+     "patients"),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -34,8 +41,11 @@ class Recorded:
 
     @classmethod
     def read(cls, lesson: str, folder: Path | None = None) -> "Recorded":
-        """Read ``notebooks/results/NN``."""
+        """Read ``notebooks/results/NN``; a grid of which nothing is recorded yet has no rows."""
         place = folder or results_folder(lesson)
+        if not (place / "runs.csv").is_file():
+            nothing = [pd.DataFrame(columns=list(names)) for names in NOTHING]
+            return cls(read_grid(lesson, place), *nothing)
         tables = (read_runs(place), read_cases(place), read_contrasts(place))
         return cls(read_grid(lesson, place), *tables)
 
@@ -132,7 +142,10 @@ class Recorded:
     def sentence(self, setting: str, contrast: str) -> str:
         """Return one declared contrast in words, to stand beside a single run."""
         table = self.contrasts_of(setting)
-        c = table[table.contrast == contrast].iloc[0]
+        found = table[table.contrast == contrast]
+        if not len(found):
+            return "not recorded yet"
+        c = found.iloc[0]
         return (
             f"recorded over {c.seeds} seeds on {self._setting(setting).title}: {c.difference:+.3f} "
             f"[{c.low:+.3f}, {c.high:+.3f}], {c.verdict}"

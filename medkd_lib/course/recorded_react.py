@@ -41,9 +41,13 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     wanted = f"phantom_{config.difficulty}" if images.evidence == "phantom" else "real"
     if config.dataset == SARCOMA:
         wanted = f"sts_{config.target}" if images.evidence != "phantom" else "sts_twin"
+    if not known:
+        print("nothing of this grid is recorded yet: `medkd record 05`")
+        return Shown(wanted, wanted, False)
     if wanted not in known:
-        print(f"{wanted} was not recorded: shown is {known[DEFAULT].title}, without your run")
-        return Shown(DEFAULT, known[DEFAULT].title, False)
+        default = DEFAULT if DEFAULT in known else next(iter(known))
+        print(f"{wanted} was not recorded: shown is {known[default].title}, without your run")
+        return Shown(default, known[default].title, False)
     same = {
         "profile": config.profile == "lesson" and not config.truncated,
         "method": declared_arm(config) == ARMS["react"],

@@ -1,6 +1,6 @@
 r"""REACT-KD, mended: logits and a graph of regions, from teachers who see more to a CT student.
 
-$$\mathcal L = (1-\alpha)\,\mathcal L_{focal} + \alpha\,T^2\,\mathrm{KL}(p^t\Vert p^s)
+$$\mathcal L = (1-\alpha)\,\mathcal L_{focal} + \alpha\,\lambda_{KD}\,T^2\,\mathrm{KL}(p^t\Vert p^s)
 + \beta\,(w_n\mathcal L_{node} + w_e\mathcal L_{edge} + w_{gw}\mathcal L_{GW})$$
 
 What the paper draws and what could be read of it decides (arXiv 2508.02104, figure of the
@@ -116,9 +116,10 @@ class ReactKD(Method):
                 else equal_weights(teachers)
             )
             soft = weighed_kd(logits, teachers, weighing, w.temperature)
-            loss, losses["distillation"] = loss + w.alpha * soft, soft
+            loss, losses["distillation"] = loss + w.alpha * w.logits * soft, soft
         if w.beta or w.cross_image:
-            own, others = (self._regions(batch["regions"][rows]) for rows in (mine, theirs))
+            own = self._regions(batch["regions"][mine])
+            others = self._regions(batch["regions"][theirs]) if self.shuffled else own
             graph, taught = graph_of(fused, own), graph_of(teacher_map[theirs], others)
             if w.beta:
                 terms = region_graph_distillation(graph, taught, w.graph, alpha=w.gw_alpha)

@@ -12,11 +12,13 @@ TeacherWeighing = Literal["equal", "confidence"]
 class Weights:
     r"""Every weight of the total loss.
 
-    $$\mathcal L = (1-\alpha)\,\mathcal L_{focal} + \alpha\,\mathcal L_{KD}
+    $$\mathcal L = (1-\alpha)\,\mathcal L_{focal} + \alpha\,\lambda_{KD}\,\mathcal L_{KD}
     + \beta\,\mathcal L_{RGD} + \lambda_{AT}\,\mathcal L_{AT} + \lambda_{CI}\,\mathcal L_{CI}$$
 
     Attributes:
         alpha: α, share of the teacher's logits, 0…1.
+        logits: λ_KD; 0 takes the logits away and leaves labels and graph in their proportion, which
+            α = 0 would change as well.
         temperature: of the logits' term, which keeps its T².
         gamma: of the focal loss.
         beta: of region graph distillation.
@@ -31,6 +33,7 @@ class Weights:
     """
 
     alpha: float = 0.7
+    logits: float = 1.0
     temperature: float = 2.0
     gamma: float = 2.0
     beta: float = 1.0
@@ -43,7 +46,7 @@ class Weights:
     @property
     def needs_logits(self) -> bool:
         """Whether a term asks for the teachers' logits."""
-        return self.alpha > 0
+        return self.alpha * self.logits > 0
 
     @property
     def needs_map(self) -> bool:

@@ -1,60 +1,29 @@
 """Two region graphs side by side, and the coupling that says which node is which."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor
 
 from medkd_lib.models.region_graph import RegionGraph
+from medkd_lib.show.graph_nodes import (
+    EDGE_COLOURS,
+    KINDS,
+    LEAST_MM,
+    Node,
+    ShownGraph,
+    draw_graph,
+    node_of,
+)
 from medkd_lib.show.style import OKABE_ITO, course_style
-
-# Colour and marker of a kind of region.
-KINDS = {
-    "liver": (OKABE_ITO["yellow"], "o"),
-    "tumour": (OKABE_ITO["orange"], "D"),
-    "vessel": (OKABE_ITO["sky"], "s"),
-    "other organ": ("#BBBBBB", "h"),
-}
-# Light lines would vanish on white: the scale begins where it is seen.
-EDGE_COLOURS = ListedColormap(mpl.colormaps["YlGnBu"](np.linspace(0.3, 1.0, 256)))
-# Nodes nearer than this in the projection would hide each other.
-LEAST_MM = 19.0
-
-
-@dataclass(frozen=True)
-class Node:
-    """What is written into a node, and which of `KINDS` it is."""
-
-    short: str
-    kind: str
-
-
-def node_of(name: str) -> Node:
-    """Return how a region of the abdomen is drawn.
-
-    ``liver segment IV`` is IV, ``tumour 2`` is T2, of several words the first letters are left,
-    of one word the first two.
-
-    Args:
-        name: as in ``Blocks.region_names``.
-    """
-    words = name.split()
-    if words[0] == "liver":
-        return Node(words[-1] if len(words) > 1 else "Li", "liver")
-    if words[0] == "tumour":
-        return Node("T" + "".join(words[1:]), "tumour")
-    vessel = {"vein", "veins", "vena", "aorta", "artery"} & set(words)
-    short = "".join(w[0].upper() for w in words) if len(words) > 1 else name[:2].capitalize()
-    return Node(short, "vessel" if vessel else "other organ")
 
 
 def region_graphs(
@@ -88,7 +57,7 @@ def region_graphs(
             f"region_graphs: expected graphs of one patient with {len(names)} nodes and a plan of "
             f"as many rows and columns, found {shapes} and {coupling.shape}"
         )
-    graphs = {"student": _Shown.of(student), "teacher": _Shown.of(teacher)}
+    graphs = {"student": ShownGraph.of(student), "teacher": ShownGraph.of(teacher)}
     if min(len(g.rows) for g in graphs.values()) < 2:
         raise ValueError(
             "region_graphs: expected two regions or more in both graphs, found "
@@ -101,7 +70,7 @@ def region_graphs(
     with course_style():
         figure, axes = plt.subplots(1, 3, figsize=(16.6, 6.2), width_ratios=[1, 1, 0.95])
         for axis, (who, graph) in zip(axes, graphs.items(), strict=False):
-            _graph(axis, graph, pairs[who], nodes, scale)
+            draw_graph(axis, graph, pairs[who], nodes, scale)
             axis.set_title(who, fontsize=17)
         # One field for both, also where one graph lacks a region at its edge.
         field = np.concatenate([g.places for g in graphs.values()])
@@ -123,67 +92,6 @@ def region_graphs(
             loc="outside lower left", ncols=len(drawn), fontsize=14,
         )  # fmt: skip
     return figure
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """The nodes that are there: their numbers, places ``(n, 2)`` in mm, and cosines."""
-
-    rows: NDArray[np.intp]
-    places: NDArray[np.float64]
-    cosines: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, graph: RegionGraph) -> "_Shown":
-        rows = np.flatnonzero(graph.present[0].cpu().numpy())
-        # Seen from the front: W to the right, D upwards.
-        centroids = graph.centroids_mm[0].detach().cpu().double().numpy()[rows]
-        cosines = graph.similarity()[0].detach().cpu().double().numpy()[np.ix_(rows, rows)]
-        return cls(rows, _apart(centroids[:, [2, 0]]), cosines)
-
-    def edges(self, strongest: int) -> list[tuple[int, int]]:
-        """Return pairs of which one counts the other among its most similar nodes."""
-        others = self.cosines - 3 * np.eye(len(self.cosines))  # a node is no neighbour of itself
-        near = np.argsort(-others, axis=1, kind="stable")[:, : min(strongest, len(others) - 1)]
-        pairs = {(min(i, int(j)), max(i, int(j))) for i, row in enumerate(near) for j in row}
-        # The strongest are drawn last, on top.
-        return sorted(pairs, key=lambda pair: float(self.cosines[pair]))
-
-
-def _apart(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return places that are `LEAST_MM` apart, or nearly: pairs push each other away."""
-    moved = places.copy()
-    for _ in range(200):
-        way = moved[:, None] - moved[None]
-        # Two regions at one place are pushed along some direction, always the same.
-        tie = np.sign(np.subtract.outer(np.arange(len(moved)), np.arange(len(moved))))
-        way[..., 0] += 1e-3 * tie
-        length = np.linalg.norm(way, axis=-1) + np.eye(len(moved)) * LEAST_MM
-        short = np.clip(LEAST_MM - length, 0, None)
-        if short.max() < 0.5:
-            break
-        moved += 0.5 * (way * (short / np.maximum(length, 1e-9))[..., None]).sum(axis=1)
-    return moved
-
-
-def _graph(
-    axis: Axes, graph: _Shown, pairs: list[tuple[int, int]], nodes: Sequence[Node],
-    scale: Normalize,
-) -> None:  # fmt: skip
-    for i, j in pairs:
-        height = float(np.asarray(scale(graph.cosines[i, j])))
-        axis.plot(
-            *graph.places[[i, j]].T, color=EDGE_COLOURS(height), lw=1.2 + 5.0 * height,
-            solid_capstyle="round", zorder=2,
-        )  # fmt: skip
-    for row, (x, y) in zip(graph.rows, graph.places, strict=True):
-        colour, marker = KINDS[nodes[row].kind]
-        axis.plot(x, y, marker, ms=27, color=colour, mec="black", mew=1.2, zorder=3)
-        axis.text(x, y, nodes[row].short, ha="center", va="center", fontsize=12, zorder=4,
-                  fontweight="bold")  # fmt: skip
-    axis.set_aspect("equal")
-    axis.grid(False)
-    axis.set(xlabel="patient's right ← mm → left", ylabel="feet ← mm → head")
 
 
 def _coupling(

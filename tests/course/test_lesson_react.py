@@ -1,5 +1,6 @@
 """What lesson 05 computes around its trainings, and which recorded setting a run belongs to."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +18,16 @@ from medkd_lib.course import lesson_react_looks as looks
 from medkd_lib.course import mended_react as mended
 from medkd_lib.course.experiments.react_arms import ARMS, GEOMETRY, ORACLE, TEACHERS
 from medkd_lib.course.experiments.react_study import ReactStudy
-from medkd_lib.course.grid import read_grid
+from medkd_lib.course.grid import read_grid, results_folder
 from medkd_lib.course.lesson import Images
+from medkd_lib.course.lesson_react_boxes import grades_by_voxel, pooled, typical_rows
 from medkd_lib.course.parameters import read_parameters
-from medkd_lib.course.recorded import Recorded
+from medkd_lib.course.recorded import Recorded, claim_ledger
 from medkd_lib.course.recorded_react import COLOURS, means, setting_of
 from medkd_lib.course.resolve import Config
 from medkd_lib.models.cbam3d import CBAM3D
 from medkd_lib.train import Trained
-from tests.course.react_boxes import DOSES, GRADES, cohort
+from tests.course.react_boxes import DOSES, GRADES, boxes, cohort
 from tests.course.test_react_study import TINY
 
 MASTER = Path(__file__).parents[2] / "notebooks" / "masters" / "05_a_graph_of_regions.py"
@@ -150,6 +152,45 @@ def test_only_seed_and_number_of_patients_may_differ_for_a_star(
     sarcoma = setting_of(recorded(), config(dataset="sts_petctmr", target="present"), real)
     assert sarcoma.id == "sts_present" and not sarcoma.comparable
     assert setting_of(recorded(), config(), real).id == "phantom_subtle"
+
+
+def test_a_grid_of_which_nothing_is_recorded_stops_no_lesson(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(results_folder("05") / "grid.yaml", tmp_path)
+    nothing = Recorded.read("05", tmp_path)
+    images = cast(Images, SimpleNamespace(evidence="phantom"))
+    shown = setting_of(nothing, config(), images)
+    assert shown.id == "phantom_subtle" and not shown.comparable
+    assert "nothing of this grid is recorded yet" in capsys.readouterr().out
+    assert nothing.of(shown.id).empty and nothing.verdicts(shown.id).empty
+    assert nothing.sentence(shown.id, "react_vs_alone") == "not recorded yet"
+    ledger = claim_ledger("react_kd", nothing)
+    assert set(ledger.verdict) == {"not recorded", "not testable here"}
+    one = replace(recorded(), runs=recorded().runs.query("setting == 'sts_present'"))
+    assert setting_of(one, config(), images).id == "sts_present"
+
+
+def test_the_typical_patient_of_a_class_is_the_one_nearest_its_mean_uptake() -> None:
+    found = boxes()
+    rows = typical_rows(found, 3)
+    assert found.labels[rows].tolist() == [0, 1, 2]
+    for label, row in enumerate(rows):
+        own = [r for r in range(len(found)) if int(found.labels[r]) == label]
+        uptake = np.stack([pooled(found, t) for t in ("fdg", "acetate")], axis=1)
+        away = np.linalg.norm(uptake - uptake[own].mean(axis=0), axis=1)
+        assert away[row] == min(away[own])
+    nobody_outlined = replace(found, images={"ct": found.images["ct"]})
+    assert typical_rows(nobody_outlined, 3) == [0, 1, 2]
+
+
+def test_a_coarse_voxel_hides_what_a_fine_one_shows() -> None:
+    found = grades_by_voxel(boxes(), GRADES)
+    assert found.voxels.tolist() == ["6 mm", "12 mm", "24 mm"]
+    assert found["macro AUC"].iloc[0] > 0.95 and set(found.patients) == {36}
+    # the mean over whole voxels, half of them liver, is not the mean over the mass
+    fine, coarse = pooled(boxes(), "ct"), pooled(boxes(), "ct", 4)
+    assert fine[2] - fine[0] > 1.5 > coarse[2] - coarse[0]
 
 
 def test_every_arm_has_a_colour_and_means_are_in_the_grids_order() -> None:

@@ -123,12 +123,30 @@ def test_an_untrained_teacher_is_the_joint_one_before_its_first_update(study: Re
     assert untrained.names == trained.names
     before, after = untrained.head.weight, trained.head.weight
     assert not torch.equal(before, after)
+    torch.manual_seed(0)
+    again = classifier_of(ReactStudy(cohort(), TINY, 0, study.fabric).teacher("untrained"))
+    for mine, theirs in zip(untrained.parameters(), again.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_an_untrained_graph_comes_with_the_trained_teachers_logits(study: ReactStudy) -> None:
+    arm = ARMS["react_untrained"]
+    given = study._tensors({"seen"}, arm)
+    assert torch.equal(given["teacher_logits"][:, 0], study.answers("both", "shared")[0])
+    assert torch.equal(given["teacher_map"], study.answers("untrained", "shared")[1])
+
+
+def test_without_logits_labels_keep_their_weight() -> None:
+    arms = [ARMS[name].weights for name in ("react", "no_logits")]
+    assert arms[0].alpha == arms[1].alpha and not arms[1].needs_logits and arms[1].needs_map
 
 
 def test_nodes_are_numbered_by_kind() -> None:
     assert nodes_of(NAMES, "segments") == (1, 2, 3, 4, 5)
     assert nodes_of(NAMES, "parenchyma") == (1, 1, 2, 3, 4)
     assert nodes_of(NAMES, "two") == (1, 1, 0, 2, 2)
+    with pytest.raises(ValueError, match="choose 'segments'"):
+        nodes_of(("core", "rim", "surroundings"), "two")
 
 
 def test_recorded_numbers_come_from_all_folds(study: ReactStudy) -> None:

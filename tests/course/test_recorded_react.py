@@ -20,10 +20,10 @@ PHANTOMS = [s for s in RECORDED.settings if s.difficulty]
 COHORT: Cohort = "react_kd_private_cohort"
 
 
-def plan(patients: int) -> list[Case]:
+def plan(patients: int, twin_seed: int) -> list[Case]:
     """Return the cohort's patients with their grades: nobody is scanned."""
     return [
-        Case(name, name, COHORT, {}, label=grade_of(n, KEYS[COHORT], 0))
+        Case(name, name, COHORT, {}, label=grade_of(n, KEYS[COHORT], twin_seed))
         for n, name in enumerate(f"RKD-{i:03d}" for i in range(1, patients + 1))
     ]
 
@@ -33,7 +33,8 @@ def test_the_recorded_patients_are_those_of_the_plan(setting: Setting) -> None:
     runs = RECORDED.of(setting.id)
     cases = RECORDED.cases[RECORDED.cases.setting == setting.id]
     patients = setting.patients
-    everybody = plan(patients[0] if isinstance(patients, list) else patients)
+    number = patients[0] if isinstance(patients, list) else patients
+    everybody = plan(number, setting.twin_seed)
     for seed, mine in runs.groupby("seed"):
         split = divide(everybody, int(str(seed)))
         assert set(mine.split) == {split.hash[:12]}

@@ -12,7 +12,8 @@ from torch import Tensor
 from medkd_lib.distill.coupling import gromov_plan
 from medkd_lib.distill.graph_terms import cosine_distance
 from medkd_lib.models.region_graph import RegionGraph
-from medkd_lib.show.region_graph import EDGE_COLOURS, KINDS, LEAST_MM, Node, node_of, region_graphs
+from medkd_lib.show.graph_nodes import EDGE_COLOURS, KINDS, LEAST_MM, Node, node_of
+from medkd_lib.show.region_graph import region_graphs
 
 mpl.use("agg")
 NAMES = ("liver segment I", "liver segment II", "aorta", "portal vein", "spleen", "tumour 1",

@@ -36,6 +36,7 @@ class Arm:
     Attributes:
         weights: of the loss's terms.
         teachers: whose logits; the first one's map as well.
+        map_of: whose map, if it is another one's than the first teacher's.
         attention: of teacher and student.
         pet: shown to the student as a second branch, to this share of the patients of a batch;
             0: it has no such branch. At the test nobody has a PET.
@@ -45,6 +46,7 @@ class Arm:
 
     weights: Weights = REACT
     teachers: tuple[Teacher, ...] = ("both",)
+    map_of: Teacher | None = None
     attention: Attention = "shared"
     pet: float = 0.7
     shuffled: bool = False
@@ -66,7 +68,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "mean_teachers": Arm(LOGITS, ("pet", "dose"), pet=0.0),
         "adaptive": Arm(replace(LOGITS, teachers="confidence"), ("pet", "dose"), pet=0.0),
         "react": Arm(),
-        "no_logits": Arm(replace(REACT, alpha=0.0)),
+        "no_logits": Arm(replace(REACT, logits=0.0)),
         "no_graph": Arm(LOGITS),
         "no_node": _graph(node=0.0),
         "no_edge": _graph(edge=0.0),
@@ -80,7 +82,8 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "fused_gw": Arm(replace(REACT, gw_alpha=0.5)),
         "two_nodes": Arm(nodes="two"),
         "react_shuffled": Arm(shuffled=True),
-        "react_untrained": Arm(teachers=("untrained",)),
+        # Logits of a random head would be one more change: they stay the trained teacher's.
+        "react_untrained": Arm(map_of="untrained"),
     }
 )
 # Arms of the recorded experiment that are teachers, each shown all that it reads.
@@ -98,6 +101,9 @@ def nodes_of(names: tuple[str, ...], kind: Nodes) -> tuple[int, ...]:
 
     ``segments``: every region is a node of its own; ``parenchyma``: the liver's segments are one;
     ``two``: parenchyma, all masses, and nothing else, as in the released code.
+
+    Raises:
+        ValueError: no region would be a node.
     """
     if kind == "segments":
         return tuple(range(1, len(names) + 1))
@@ -110,4 +116,9 @@ def nodes_of(names: tuple[str, ...], kind: Nodes) -> tuple[int, ...]:
             numbers.append(2 if name.startswith("tumour") else 0)
         else:
             numbers.append(number := number + 1)
+    if not any(numbers):
+        raise ValueError(
+            f"nodes {kind!r}: expected liver or tumour among the regions, found {names}; choose "
+            "'segments' for this set"
+        )
     return tuple(numbers)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.experiments.react_arms import GEOMETRY, ORACLE
@@ -71,6 +72,10 @@ def guessed(arm: str, cohort: ReactCohort, root: Path) -> Predictions:
 def answered(asked: Sequence[Asked], others: Blocks | None = None) -> Measured:
     """Return what trained networks answer for their test patients, with its numbers.
 
+    AUC and accuracy are those of the network as it is; what speaks of probabilities (log score,
+    net benefit) is said after calibration on validation patients. One-against-the-rest AUC of three
+    classes changes with the temperature, so calibrated and other AUCs would not compare.
+
     Args:
         asked: of every fold.
         others: patients of another hospital; of one fold alone.
@@ -79,12 +84,12 @@ def answered(asked: Sequence[Asked], others: Blocks | None = None) -> Measured:
     doses = pairs[0][0].cohort.doses
 
     def on(part: str, dose: str) -> float:
-        return auc(joined([study.predictions(trained, part, dose) for study, trained in pairs]))
+        return auc([study.predictions(trained, part, dose) for study, trained in pairs])
 
     extras = {f"auc_{dose}": on("test", dose) for dose in doses[1:]} | {"auc_val": on("val", "ct")}
     if others is not None and reads_ct_alone(pairs[0][1]):
         extras |= {
-            f"auc_external_{dose}": auc(predictions(pairs[0][1], others, dose)) for dose in doses
+            f"auc_external_{dose}": auc([predictions(pairs[0][1], others, dose)]) for dose in doses
         }
     heats = [temperature(study, trained) for study, trained in pairs]
     extras["temperature"] = float(np.mean(heats))
@@ -92,7 +97,8 @@ def answered(asked: Sequence[Asked], others: Blocks | None = None) -> Measured:
         calibrated_on(trained, study.cohort.parts["test"], heat)
         for (study, trained), heat in zip(pairs, heats, strict=True)
     ]
-    return measured(asked, calibrated, extras | benefits(joined(calibrated)))
+    plain = [study.predictions(trained) for study, trained in pairs]
+    return measured(asked, plain, extras | benefits(joined(calibrated)), calibrated)
 
 
 def reads_ct_alone(trained: Trained) -> bool:
@@ -123,9 +129,14 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
-def auc(predictions: Predictions) -> float:
-    """Return the macro AUC."""
-    return float(auc_of_cases(predictions).mean())
+def auc(folds: Sequence[Predictions]) -> float:
+    """Return the macro AUC, the mean over cases of every fold's own."""
+    return float(auc_by_fold(folds).mean())
+
+
+def auc_by_fold(folds: Sequence[Predictions]) -> NDArray[np.float64]:
+    """Return `auc_of_cases` fold by fold: networks of different folds share no scale."""
+    return np.concatenate([auc_of_cases(p) for p in folds])
 
 
 def benefits(predictions: Predictions) -> dict[str, float]:
@@ -139,18 +150,27 @@ def benefits(predictions: Predictions) -> dict[str, float]:
 
 
 def measured(
-    asked: Sequence[Asked], answers: Sequence[Predictions], extras: Mapping[str, float]
-) -> Measured:
-    """Return the numbers of every test case, those of all folds together."""
+    asked: Sequence[Asked], answers: Sequence[Predictions], extras: Mapping[str, float],
+    calibrated: Sequence[Predictions] | None = None,
+) -> Measured:  # fmt: skip
+    """Return the numbers of every test case, those of all folds one after the other.
+
+    Args:
+        asked: of every fold.
+        answers: of every fold.
+        extras: numbers of the whole run.
+        calibrated: the same answers for the log score; None: they need no calibration.
+    """
     tests = [each.study.cohort.parts["test"] for each in asked]
     together = joined(answers)
-    own = together.probabilities[np.arange(len(together.labels)), together.labels]
+    said = joined(calibrated or answers)
+    own = said.probabilities[np.arange(len(said.labels)), said.labels]
     return Measured(
         cases=[name for boxes in tests for name in boxes.ids],
         patients=together.patients,
         split="+".join(each.study.cohort.split.hash[:12] for each in asked),
         values={
-            "auc": auc_of_cases(together).tolist(),
+            "auc": auc_by_fold(answers).tolist(),
             "accuracy": together.correct.astype(float).tolist(),
             # The log of 0 would make a mean of -infinity out of one sure mistake.
             "log_score": np.log(np.maximum(own, 1e-4)).tolist(),

@@ -107,7 +107,8 @@ class ReactStudy:
 
     def train_arm(self, arm: Arm, progress: str = "") -> Trained:
         """Train the student as an arm says (cached)."""
-        taught = {kind: self.teacher(kind, arm.attention) for kind in arm.teachers}
+        kinds = dict.fromkeys((*arm.teachers, *([arm.map_of] if arm.map_of else [])))
+        taught = [self.teacher(kind, arm.attention) for kind in kinds]
         branches = dict(CT_BRANCH) | ({"pet": self.tracers} if arm.pet else {})
         steps = self.budget.student_steps
 
@@ -120,7 +121,7 @@ class ReactStudy:
         reads = {name for read in branches.values() for name in read}
         return self._fit(
             build, self._cut(steps), reads, arm,
-            {"arm": asdict(arm), "teachers": [t.key for t in taught.values()]}, progress,
+            {"arm": asdict(arm), "teachers": [t.key for t in taught]}, progress,
         )  # fmt: skip
 
     def _fit(
@@ -171,10 +172,11 @@ class ReactStudy:
             number = torch.tensor((0, *self._nodes(arm)), dtype=torch.uint8)
             tensors["regions"] = number[self.bank.regions.int()]
         if arm.teachers:
-            said = [self.answers(kind, arm.attention) for kind in arm.teachers]
-            tensors["teacher_logits"] = torch.stack([logits for logits, _ in said], dim=1)
+            said = [self.answers(kind, arm.attention)[0] for kind in arm.teachers]
+            tensors["teacher_logits"] = torch.stack(said, dim=1)
             if w.needs_map:
-                tensors["teacher_map"] = said[0][1]
+                drawn_by = arm.map_of or arm.teachers[0]
+                tensors["teacher_map"] = self.answers(drawn_by, arm.attention)[1]
         return tensors
 
     def _cut(self, planned: int) -> int:
