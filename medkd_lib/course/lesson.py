@@ -63,7 +63,8 @@ def open_images(
         root = Path(data_root)
         # A twin handed over as data_root stays a phantom: its truth table gives it away.
         synthetic = (root / TRUTH_TABLE).is_file()
-        return Images(manifest, root, index(manifest, root), "phantom" if synthetic else "stand-in")
+        found = index(manifest, root)
+        return Images(found.manifest, root, found, "phantom" if synthetic else "stand-in")
     if manifest.phantom is None:
         raise NoTwinError(
             f"parameter data_root: {dataset} has no phantom twin yet; name the folder of "
@@ -73,7 +74,8 @@ def open_images(
     root = twin(manifest, patients=patients, difficulty=difficulty, size=size, workers=workers)
     # The manifest's known issues are those of the real release; the twin is clean.
     notes = [f"synthetic patients, difficulty {difficulty!r}: no image shows a real person"]
-    return Images(manifest, root, replace(index(manifest, root), notes=notes), "phantom")
+    found = index(manifest, root)
+    return Images(found.manifest, root, replace(found, notes=notes), "phantom")
 
 
 def table(rows: pd.DataFrame | list[Any]) -> None:

@@ -28,6 +28,7 @@ def check(
         found = scan(manifest, root)
     except DataError as error:
         return [error.problem]
+    manifest = found.manifest  # with what the folder's holder states
     problems = list(found.problems)
     closed = manifest.layout.unread if manifest.layout else {}
     problems += [unread(manifest.id, role, why) for role, why in closed.items()]

@@ -123,7 +123,7 @@ def stated_affine(
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     note = Problem(
         "stated_geometry", str(where), "a geometry in the file",
-        f"none; {axcodes} and {[float(s) for s in spacing_mm]} mm are the manifest's statement",
+        f"none; {axcodes} and {[float(s) for s in spacing_mm]} mm are what was stated",
         "nothing to do: distances hold, the place in the world is unknown", severity="warning",
     )  # fmt: skip
     return affine, note

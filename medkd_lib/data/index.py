@@ -12,6 +12,7 @@ from medkd_lib.data.index_table import with_table
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.data.manifest_layout import Layout
 from medkd_lib.data.problems import Problem
+from medkd_lib.data.stated_geometry import STATEMENT, as_stated, read_statement
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Index:
 def index(manifest: Manifest, root: Path, *, drop_broken: bool = False) -> Index:
     """Return the cases found under ``root``, sorted by id, known issues applied.
 
+    What the folder's holder states about its geometry (`stated_geometry.yaml`) stands in the
+    index's ``manifest``: read the cases with that one.
+
     Args:
         manifest: what to expect.
         root: the folder that holds what ``layout.root`` expects.
@@ -71,7 +75,9 @@ def scan(manifest: Manifest, root: Path) -> Index:
 
     Raises:
         LayoutError: there is no layout, no folder, or no file of the layout at all.
+        DataError: ``bad_statement``.
     """
+    manifest, stated = _with_statement(manifest, root)
     if manifest.layout is None:
         raise LayoutError(
             Problem(
@@ -102,7 +108,17 @@ def scan(manifest: Manifest, root: Path) -> Index:
         problems += missing
         if not missing and case.id not in unlabelled:
             whole.append(case)
-    return Index(manifest, root, whole, [*notes, *_unread(manifest)], problems + table_problems)
+    notes += [*stated, *_unread(manifest)]
+    return Index(manifest, root, whole, notes, problems + table_problems)
+
+
+def _with_statement(manifest: Manifest, root: Path) -> tuple[Manifest, list[str]]:
+    """Return the manifest with what the folder's holder states, and a note of it."""
+    statement = read_statement(root)
+    if statement is None:
+        return manifest, []
+    note = f"axes {statement.axcodes}, as {STATEMENT} states: {statement.source}"
+    return as_stated(manifest, statement, root), [note]
 
 
 def _unread(manifest: Manifest) -> list[str]:

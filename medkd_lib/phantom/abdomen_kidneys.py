@@ -28,7 +28,7 @@ def kidney(frame: AbdomenFrame, side: Side) -> list[Layer]:
     reach = float(semi.max()) + FAT_MM + 6.0
     box = grid.box(tuple(place - reach), tuple(place + reach))
     i, j, _ = box
-    turn = _turn(patient, side)
+    turn = kidney_turn(patient, side)
     x, y, z = (axis - np.float32(c) for axis, c in zip(frame.axes(box), place, strict=True))
     # u away from the hilum, v across, w along
     u, v, w = (row[0] * x + row[1] * y + row[2] * z for row in turn.astype(np.float32))
@@ -84,7 +84,7 @@ def spleen(frame: AbdomenFrame) -> Layer:
     return Layer("spleen", "spleen", box, soft_edge(depth))
 
 
-def _turn(patient: AbdomenPatient, side: Side) -> NDArray[np.float64]:
+def kidney_turn(patient: AbdomenPatient, side: Side) -> NDArray[np.float64]:
     """Rows: away from the hilum, across, along the kidney; the left one mirrors the right one."""
     turn, tilt = np.deg2rad([patient.kidney_turn_deg, patient.kidney_tilt_deg])
     away = np.array([-np.cos(turn), np.sin(turn), 0.0])

@@ -63,6 +63,24 @@ def label_map(anatomy: Anatomy) -> NDArray[np.uint8]:
     return np.where(shares.sum(axis=0) >= 0.5, ids[shares.argmax(axis=0)], 0).astype(np.uint8)
 
 
+def volume_level(field: FloatArray, target_ml: float, room: FloatArray, voxel_ml: float) -> float:
+    """Threshold below which the room in ``field`` adds up to the target.
+
+    Args:
+        field: any shape; small where a lesion begins.
+        target_ml: volume wanted; the largest value of the field if there is less room.
+        room: share of each voxel that may be filled, 0…1, same shape.
+        voxel_ml: volume of a voxel.
+    """
+    # voxels without room add nothing: sorting the others alone gives the same threshold
+    free = room.reshape(-1) > 0
+    values, rooms = field.reshape(-1)[free], room.reshape(-1)[free]
+    order = np.argsort(values)
+    volume = np.cumsum(rooms[order], dtype=np.float64) * voxel_ml
+    at = min(int(np.searchsorted(volume, target_ml)), len(order) - 1)
+    return float(values[order[at]])
+
+
 def _lesion_layers(
     name: str, lesion: Lesion, brain: BrainAnatomy, white: FloatArray, fluid: FloatArray
 ) -> tuple[list[Layer], list[Layer]]:
@@ -88,22 +106,12 @@ def _lesion_layers(
         sign = 1.0 if lesion.side == "left" else -1.0
         allowed = inside & (sign * p.u > 0.8)
 
-    def level(field: FloatArray, target_ml: float, room: FloatArray) -> float:
-        """Threshold below which the room in ``field`` adds up to the target."""
-        # voxels without room add nothing: sorting the others alone gives the same threshold
-        free = room.reshape(-1) > 0
-        values, rooms = field.reshape(-1)[free], room.reshape(-1)[free]
-        order = np.argsort(values)
-        volume = np.cumsum(rooms[order], dtype=np.float64) * grid.voxel_ml
-        at = min(int(np.searchsorted(volume, target_ml)), len(order) - 1)
-        return float(values[order[at]])
-
     def mass_level(target_ml: float) -> float:
         if target_ml / grid.voxel_ml < 60.0 and lesion.kind == "metastasis":
             # too few voxels to count: the radius of the ball
             ball = (3000.0 * target_ml / (4.0 * np.pi)) ** (1.0 / 3.0)
             return ball / patient.mean_scale
-        return level(outer, target_ml, allowed.astype(np.float32))
+        return volume_level(outer, target_ml, allowed.astype(np.float32), grid.voxel_ml)
 
     def layer(part: str, tissue: str, member: FloatArray) -> Layer:
         member = member.astype(np.float32)
@@ -127,7 +135,7 @@ def _lesion_layers(
         cost += np.where(beyond, np.float32(TENTORIUM_COST_MM), 0.0)
         wettable = np.clip(1.0 - fluid[box], 0.0, 1.0) * inside
         room = wettable * (outer > edge)
-        depth = level(cost, lesion.oedema_ml, room) - cost
+        depth = volume_level(cost, lesion.oedema_ml, room, grid.voxel_ml) - cost
         below.append(layer("oedema", "oedema", soft(depth / (2.0 * voxel)) * wettable))
     if lesion.kind == "meningioma":
         # pushed cortex and a cleft of fluid between it and the tumour
@@ -141,7 +149,7 @@ def _lesion_layers(
     above.append(layer("enhancing", ENHANCING[lesion.kind], soft((rim - outer) / voxel)))
     if lesion.necrosis_ml:
         cavity = outer * np.clip(1.0 + 0.22 * inner(*local), 0.6, 1.5)
-        middle = level(cavity, lesion.necrosis_ml, allowed.astype(np.float32))
+        middle = volume_level(cavity, lesion.necrosis_ml, allowed.astype(np.float32), grid.voxel_ml)
         depth = np.minimum(middle - cavity, rim - outer - 1.2)
         above.append(layer("necrosis", "necrosis", soft(depth / voxel)))
     return below, above

@@ -136,7 +136,7 @@ def _glioma(rng: np.random.Generator, brain: BrainPatient) -> Lesion:
         depth = np.minimum(depth, -thalamus_depth(p, brain) - 5.0)
         return np.minimum(depth, -brainstem_depth(p) - 10.0)
 
-    side, centre = _place(rng, deep_white, ((14, -50, -24), (50, 76, 52)))
+    side, centre = place(rng, deep_white, ((14, -50, -24), (50, 76, 52)))
     rough = float(rng.uniform(0.14, 0.26))
     return Lesion("glioma", side, centre, necrosis, enhancing, core, oedema, rough, False,
                   _texture(rng))  # fmt: skip
@@ -165,7 +165,7 @@ def _metastasis(rng: np.random.Generator, brain: BrainPatient, others: list[Lesi
             near = np.minimum(near, np.sqrt(gap) - 1.3 * (other.radius_mm + diameter / 2.0) - 2.0)
         return near
 
-    side, centre = _place(rng, junction, ((4, -68, -56), (66, 100, 72)))
+    side, centre = place(rng, junction, ((4, -68, -56), (66, 100, 72)))
     rough = float(rng.uniform(0.04, 0.12))
     return Lesion("metastasis", side, centre, necrosis, volume - necrosis, 0.0, oedema, rough,
                   False, _texture(rng))  # fmt: skip
@@ -190,13 +190,13 @@ def _meningioma(rng: np.random.Generator, brain: BrainPatient) -> Lesion:
         above = np.minimum(p.w - 2.0 + 0.3 * np.abs(p.u), np.abs(p.u) - 0.55 * diameter)
         return np.minimum(sheet, above)
 
-    side, centre = _place(rng, base, ((2, -68, -12), (66, 100, 72)))
+    side, centre = place(rng, base, ((2, -68, -12), (66, 100, 72)))
     rough = float(rng.uniform(0.05, 0.12))
     return Lesion("meningioma", side, centre, 0.0, volume, 0.0, oedema, rough, at_falx,
                   _texture(rng))  # fmt: skip
 
 
-def _place(
+def place(
     rng: np.random.Generator,
     allowed: Callable[[Points], FloatArray],
     corners_mm: tuple[tuple[float, float, float], tuple[float, float, float]],

@@ -1,4 +1,4 @@
-"""The synthetic twins of BraTS 2023 GLI, MEN and MET: cases in the layout of the release."""
+"""The synthetic twins of BraTS 2021 and of BraTS 2023 GLI, MEN and MET, each in its layout."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Literal, get_args
 from medkd_lib.phantom.anatomy import Grid
 from medkd_lib.phantom.brain_frame import FULL_GRID, SMALL_GRID, atlas_affine
 from medkd_lib.phantom.brats_case import make_patient, stored
-from medkd_lib.phantom.brats_issues import ISSUES, KnownIssue, break_case
+from medkd_lib.phantom.brats_issues import ISSUES, KnownIssue, break_case, issue_kinds
 from medkd_lib.phantom.brats_patient import Task
 from medkd_lib.phantom.brats_plan import BratsPlan, plan_issue, plan_patients
+from medkd_lib.phantom.brats_release import RELEASES, Release, Year
 from medkd_lib.phantom.brats_truth import BratsTruth
 from medkd_lib.phantom.opacities import Difficulty
 from medkd_lib.phantom.twin_files import (
     build_folder,
     check_free,
+    check_request,
     in_order,
     write_nifti,
     write_table,
@@ -36,6 +38,7 @@ class _Job:
     """All a worker needs to write one patient; small, so that it travels to a spawned process."""
 
     plan: BratsPlan
+    release: Year
     folder: Path
     seed: int
     size: Size
@@ -54,8 +57,9 @@ def write_brats(
     workers: int = 1,
     known_issues: bool = False,
     field_t: float = 3.0,
+    release: Year = "2023",
 ) -> Path:
-    """Write a synthetic set in the layout of one BraTS 2023 training set.
+    """Write a synthetic set in the layout of one BraTS training set.
 
     ``ASNR-MICCAI-BraTS2023-{T}-Challenge-TrainingData/BraTS-{T}-{patient}-{visit}/`` with
     ``…-{t1n,t1c,t2w,t2f}.nii.gz`` (int16, skull-stripped, background exactly 0) and
@@ -65,6 +69,10 @@ def write_brats(
     Every patient has a random stream of its own: the bytes do not depend on ``workers``, and more
     patients leave the earlier ones as they are. About one glioma patient in eight comes twice;
     both visits carry the same patient number, so a split must group by it.
+
+    ``release="2021"`` writes ``BraTS2021_TrainingSet/BraTS2021_{patient}/`` with
+    ``…_{t1,t1ce,t2,flair,seg}.nii.gz``, enhancing tumour 4, first visits alone. As in reality the
+    cases are those of BraTS 2023 GLI under other names: of one seed, voxel for voxel.
 
     Args:
         out: folder to create; an existing empty folder is replaced.
@@ -78,36 +86,42 @@ def write_brats(
         workers: processes; 1 works in this one.
         known_issues: add nine broken cases, listed in ``known_issues.csv``.
         field_t: field strength, 1.5 or 3.0.
+        release: whose names and label ids; that of 2021 had gliomas alone.
 
     Returns:
         ``out``.
 
     Raises:
         FileExistsError: if ``out`` exists and is not an empty folder.
-        ValueError: for an unknown task, size, difficulty or field, or an impossible number.
+        ValueError: for an unknown task, release, size, difficulty or field, or an impossible
+            number.
     """
     out = Path(out)
-    _check(out, task, patients, size, difficulty, workers, field_t)
+    check_free(out)
+    _check(task, release, patients, size, difficulty, workers, field_t)
+    names = RELEASES[release]
     plans = plan_patients(task, patients, seed)
     broken = [plan_issue(task, place) for place in range(len(ISSUES))] if known_issues else []
     with build_folder(out) as building:
-        cases = building / f"ASNR-MICCAI-BraTS2023-{task.upper()}-Challenge-TrainingData"
+        cases = building / names.top(task)
         cases.mkdir()
-        jobs = [_Job(p, cases, seed, size, difficulty, field_t) for p in [*plans, *broken]]
+        jobs = [_Job(p, release, cases, seed, size, difficulty, field_t) for p in [*plans, *broken]]
         truth = [row for rows in in_order(_make, jobs, workers) for row in rows]
         if known_issues:
-            sound = cases / plans[0].case(0)
+            sound = cases / names.case(plans[0], 0)
             issues = [
-                break_case(kind, cases / plan.case(0), sound)
-                for kind, plan in zip(ISSUES, broken, strict=True)
+                break_case(kind, cases / names.case(plan, 0), sound, names)
+                for kind, plan in zip(issue_kinds(names), broken, strict=True)
             ]
-            truth = _with_issues(truth, issues, plans[0].case(0))
+            truth = _with_issues(truth, issues, sound.name)
             columns = tuple(f.name for f in fields(KnownIssue))
             write_table(building / "known_issues.csv", columns, issues)
         truth.sort(key=lambda row: row.case)
         write_table(building / "truth.csv", tuple(f.name for f in fields(BratsTruth)), truth)
         (building / "SOURCE.txt").write_text(
-            _source_text(task, patients, len(truth), size, seed, difficulty, field_t, known_issues),
+            _source_text(
+                task, names, patients, len(truth), size, seed, difficulty, field_t, known_issues
+            ),
             encoding="utf-8",
             newline="\n",
         )
@@ -117,16 +131,19 @@ def write_brats(
 def _make(job: _Job) -> list[BratsTruth]:
     grid = GRIDS[job.size]
     affine = atlas_affine(grid)
+    names = RELEASES[job.release]
+    plan = job.plan if names.visits else replace(job.plan, visits=1)
     rows = []
     for row, images, labels in make_patient(
-        job.plan, seed=job.seed, grid=grid, difficulty=job.difficulty, field_t=job.field_t
+        plan, seed=job.seed, grid=grid, difficulty=job.difficulty, field_t=job.field_t
     ):
-        folder = job.folder / row.case
+        case = names.case(plan, row.timepoint)
+        folder = job.folder / case
         folder.mkdir()
         for name, image in images.items():
-            write_nifti(folder / f"{row.case}-{name}.nii.gz", stored(image), affine)
-        write_nifti(folder / f"{row.case}-seg.nii.gz", labels, affine)
-        rows.append(row)
+            write_nifti(folder / names.file(case, name), stored(image), affine)
+        write_nifti(folder / names.file(case, "seg"), names.labels(labels), affine)
+        rows.append(replace(row, case=case))
     return rows
 
 
@@ -144,29 +161,24 @@ def _with_issues(
 
 
 def _check(
-    out: Path,
-    task: str,
-    patients: int,
-    size: str,
-    difficulty: str,
-    workers: int,
-    field_t: float,
+    task: str, release: str, patients: int, size: str, difficulty: str, workers: int, field_t: float
 ) -> None:
-    check_free(out)
-    for name, value, known in (
-        ("task", task, get_args(Task)),
-        ("size", size, get_args(Size)),
-        ("difficulty", difficulty, get_args(Difficulty)),
-        ("field_t", field_t, (1.5, 3.0)),
-    ):
-        if value not in known:
-            raise ValueError(f"{name}: expected one of {known}, found {value!r}; check spelling")
-    if patients < 1 or workers < 1:
-        raise ValueError(f"expected patients ≥ 1 and workers ≥ 1, found {patients} and {workers}")
+    check_request(
+        patients,
+        workers,
+        {
+            "release": (release, get_args(Year)),
+            "task": (task, get_args(Task) if release == "2023" else ("gli",)),
+            "size": (size, get_args(Size)),
+            "difficulty": (difficulty, get_args(Difficulty)),
+            "field_t": (f"{field_t:g}", ("1.5", "3")),
+        },
+    )
 
 
 def _source_text(
     task: str,
+    release: Release,
     patients: int,
     cases: int,
     size: str,
@@ -175,13 +187,14 @@ def _source_text(
     field_t: float,
     known_issues: bool,
 ) -> str:
+    release_name = f"BraTS {release.year} {task.upper()}"
     remark = " (the images were taken without the tumours)" if difficulty == "none" else ""
     broken = "known_issues.csv  broken cases, made on purpose\n" if known_issues else ""
     return f"""\
 SYNTHETIC IMAGES. NO PATIENT WAS EVER SCANNED. NOT FOR CLINICAL USE.
 
 These are simulated MR images of virtual adults in the folder layout of the training data of
-BraTS 2023 {task.upper()}. A result on them says something about a method, nothing about a disease.
+{release_name}. A result on them says something about a method, nothing about a disease.
 
 made by: medkd_lib.phantom.brats.write_brats, generator version {GENERATOR_VERSION}
 task: {task}

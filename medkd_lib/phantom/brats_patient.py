@@ -17,7 +17,7 @@ from medkd_lib.phantom.brain_patient import BrainPatient, sample_brain
 from medkd_lib.phantom.mr import PROTOCOLS, MRSettings
 from medkd_lib.phantom.mr_scan import scan_mr
 from medkd_lib.phantom.opacities import Difficulty
-from medkd_lib.phantom.tissue_mr import TissueMR, mr_table, vary
+from medkd_lib.phantom.tissue_mr import TissueMR, fainter, mr_table, vary
 
 Task = Literal["gli", "men", "met"]
 
@@ -119,21 +119,6 @@ def sample_patient(
     bias = float(rng.uniform(0.05, 0.25))
     return BratsPatient(task, brain, lesions, MappingProxyType(tissues), MappingProxyType(gd),
                         contrast, noise, bias, MappingProxyType(gain), field_t)  # fmt: skip
-
-
-def fainter(lesion: TissueMR, normal: TissueMR, contrast: float) -> TissueMR:
-    r"""Mix a tissue between normal and diseased: :math:`T = T_n (T_l / T_n)^c`, and so for PD."""
-
-    def between(a: float, b: float) -> float:
-        return float(a * (b / a) ** contrast)
-
-    return replace(
-        lesion,
-        pd=between(normal.pd, lesion.pd),
-        t1_ms=between(normal.t1_ms, lesion.t1_ms),
-        t2_ms=between(normal.t2_ms, lesion.t2_ms),
-        adc_um2_ms=between(normal.adc_um2_ms, lesion.adc_um2_ms),
-    )
 
 
 def later(patient: BratsPatient, rng: np.random.Generator) -> BratsPatient:

@@ -13,10 +13,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from medkd_lib.phantom.brats_patient import fainter
 from medkd_lib.phantom.mr_settings import MRSettings
 from medkd_lib.phantom.tissue import hu_table
-from medkd_lib.phantom.tissue_mr import TissueMR, mr_table, vary
+from medkd_lib.phantom.tissue_mr import TissueMR, fainter, mr_table, vary
 
 TUMOUR, COLLAPSE = "lung_tumour", "collapsed_lung"
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from medkd_lib.phantom.abdomen_patient import STANDARD_MM, AbdomenPatient, sample_abdomen
 from medkd_lib.phantom.hcc_grade import Difficulty, Looks, grade_of, sample_looks
-from medkd_lib.phantom.liver_mass import LiverMass, sample_masses
+from medkd_lib.phantom.liver_mass import sample_masses
+from medkd_lib.phantom.lobulated_mass import LobulatedMass
 from medkd_lib.phantom.tissue_pet import Tracer
 
 Cohort = Literal["react_kd_private_cohort", "hcc_tace_seg"]
@@ -50,7 +51,7 @@ class HccPatient:
     person: AbdomenPatient
     grade: int
     difficulty: Difficulty
-    masses: tuple[LiverMass, ...]
+    masses: tuple[LobulatedMass, ...]
     looks: tuple[Looks, ...]
     liver_suv: Mapping[Tracer, float]
     weight_kg: float

@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from medkd_lib.phantom.abdomen_frame import WALL_MM
 from medkd_lib.phantom.anatomy import FloatArray
 from medkd_lib.phantom.ct import CTSettings, scan_ct
 from medkd_lib.phantom.hcc_anatomy import HccAnatomy, HccLayers
 from medkd_lib.phantom.hcc_patient import HccPatient
 from medkd_lib.phantom.hcc_tissue import CONTRAST_FACTOR, Phase, abdomen_suv, phase_hu
 from medkd_lib.phantom.pet import PETSettings, scan_pet
-from medkd_lib.phantom.thigh_grid import PlacedGrid
 
 LOWEST_HU = -1024.0
 UNEVEN_UPTAKE = 0.12
 """SD of the uptake within a mass over its mean (D; §3.4 R: parts of large ones differ)."""
-
-
-def body_grid(
-    patient: HccPatient,
-    matrix: int,
-    pixel_mm: float,
-    slice_mm: float,
-    rng: np.random.Generator,
-) -> PlacedGrid:
-    """Square slices from above the dome to below the kidneys, the body about in the middle."""
-    person = patient.person
-    low = float(rng.uniform(-122.0, -108.0)) * person.tall
-    high = person.dome_mm[0] + float(rng.uniform(8.0, 20.0))
-    count = int(np.ceil((high - low) / slice_mm)) + 1
-    # the middle of the body, skin to skin, lies behind that of the cavity
-    centre = (float(rng.normal(0.0, 3.0)), float(rng.normal(10.0, 3.0)))
-    x, y = (round(c - (matrix - 1) / 2.0 * pixel_mm, 3) for c in centre)
-    return PlacedGrid(
-        (matrix, matrix, count), (pixel_mm, pixel_mm, slice_mm), (x, y, round(low, 3))
-    )
-
-
-def body_width_mm(patient: HccPatient) -> float:
-    """From skin to skin."""
-    person = patient.person
-    return 2.0 * (person.cavity_mm[0] + WALL_MM + person.fat_mm)
 
 
 def hcc_ct(

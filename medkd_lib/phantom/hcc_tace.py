@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 
+from medkd_lib.phantom.abdomen_grid import fitted_grid, world_affine
 from medkd_lib.phantom.anatomy import FloatArray
 from medkd_lib.phantom.ct import CTSettings
 from medkd_lib.phantom.dicom_files import write_ct_series
 from medkd_lib.phantom.hcc_anatomy import TUMOUR, HccAnatomy, voxelise_hcc
 from medkd_lib.phantom.hcc_grade import GRADES, STRENGTH, Difficulty
 from medkd_lib.phantom.hcc_patient import SCANS, HccPatient, hcc_patient, stream
-from medkd_lib.phantom.hcc_scan import body_grid, body_width_mm, hcc_ct
+from medkd_lib.phantom.hcc_scan import hcc_ct
 from medkd_lib.phantom.hcc_truth import MassRow, TruthRow, truth_of
 from medkd_lib.phantom.seg_files import write_seg
 from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
@@ -35,9 +36,6 @@ Kind = Literal["second_series", "no_grade"]
 MATRIX: Mapping[Size, int] = MappingProxyType({"small": 120, "full": 256})
 SLICE_MM: Mapping[Size, float] = MappingProxyType({"small": 5.0, "full": 2.5})
 """The real CTs have 512² pixels, which would show nothing more of smooth virtual organs."""
-
-FIELD_MM = (340.0, 440.0)
-"""Edges of the slices: as wide as the patient asks, unlike a PET/CT's (D)."""
 
 KIND_OF_PATIENT: Mapping[int, Kind] = MappingProxyType({1: "second_series", 2: "no_grade"})
 WHAT: Mapping[Kind, str] = MappingProxyType(
@@ -139,19 +137,14 @@ def make_ct(index: int, *, seed: int, difficulty: Difficulty, size: Size, exam: 
     patient = hcc_patient(COHORT, index, seed=seed, difficulty=difficulty, exam=exam)
     sequence = stream(COHORT, index, seed, SCANS + exam)
     protocol, noise, identity = (np.random.default_rng(s) for s in sequence.spawn(3))
-    wanted = body_width_mm(patient) + float(protocol.uniform(10.0, 40.0))
-    field = float(np.clip(wanted, *FIELD_MM))
     slice_mm = SLICE_MM[size]
-    grid = body_grid(patient, MATRIX[size], round(field / MATRIX[size], 4), slice_mm, protocol)
+    grid = fitted_grid(patient.person, MATRIX[size], slice_mm, protocol)
     # §2.5 R: 12.3 ± 1.1 HU in the liver at 5 mm
     sigma = float(np.clip(protocol.normal(12.3, 1.5), 8.0, 17.0)) * (5.0 / slice_mm) ** 0.5
     anatomy = voxelise_hcc(patient, grid)
     settings = CTSettings(sigma_hu=sigma, kernel="standard", texture_hu=3.0)
     ct = hcc_ct(patient, anatomy, "portal", settings, noise)
-    world = np.round([*protocol.normal(0.0, 8.0, 2), protocol.uniform(-300.0, 300.0)], 2)
-    affine = grid.affine
-    # LPS → RAS turns the signs of x and y
-    affine[:3, 3] += np.array([-1.0, -1.0, 1.0]) * world
+    affine = world_affine(grid, protocol, (-300.0, 300.0))
     return HccScan(patient, ct, anatomy, affine, sigma, int(identity.integers(2**31)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from medkd_lib.phantom.chest_cohort import make_scan
@@ -16,6 +15,7 @@ from medkd_lib.phantom.chest_twin import (
     write_truth,
 )
 from medkd_lib.phantom.ct import CTScan
+from medkd_lib.phantom.decathlon import PARTS, write_contents
 from medkd_lib.phantom.twin_files import build_folder, in_order, write_nifti
 
 FOLDER = "Task06_Lung"
@@ -63,15 +63,17 @@ def write_msd_lung(
     refuse_issues(known_issues, "msd_task06_lung")
     with build_folder(out) as building:
         folder = building / FOLDER
-        for part in ("imagesTr", "labelsTr"):
+        for part in PARTS:
             (folder / part).mkdir(parents=True)
         jobs = [
             ChestJob(index, case_name(index), folder, seed, difficulty, size)
             for index in range(patients)
         ]
         write_truth(building, in_order(_write, jobs, workers))
-        text = json.dumps(_dataset([job.name for job in jobs]), indent=1)
-        (folder / "dataset.json").write_text(text, encoding="utf-8", newline="\n")
+        write_contents(
+            folder, "Lung", "synthetic: virtual lung cancer patients", {1: "cancer"},
+            [job.name for job in jobs],
+        )  # fmt: skip
         write_source(
             building, "msd_task06_lung", "medkd_lib.phantom.msd_lung.write_msd_lung",
             patients=patients, size=size, seed=seed, difficulty=difficulty, remark="",
@@ -88,24 +90,3 @@ def _write(job: ChestJob) -> ChestTruth:
     write_nifti(job.folder / "imagesTr" / f"{job.name}.nii.gz", stored, scan.affine)
     write_nifti(job.folder / "labelsTr" / f"{job.name}.nii.gz", scan.label, scan.affine)
     return scan.truth
-
-
-def _dataset(names: list[str]) -> dict[str, object]:
-    """Return the decathlon's table of contents."""
-    return {
-        "name": "Lung",
-        "description": "synthetic: virtual lung cancer patients",
-        "reference": "medkd",
-        "licence": "none: synthetic images",
-        "release": "phantom twin",
-        "tensorImageSize": "3D",
-        "modality": {"0": "CT"},
-        "labels": {"0": "background", "1": "cancer"},
-        "numTraining": len(names),
-        "numTest": 0,
-        "training": [
-            {"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"}
-            for name in names
-        ],
-        "test": [],
-    }

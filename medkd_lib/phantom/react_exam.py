@@ -11,12 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medkd_lib.phantom.abdomen_grid import body_grid
 from medkd_lib.phantom.anatomy import FloatArray
 from medkd_lib.phantom.ct import CTSettings
 from medkd_lib.phantom.hcc_anatomy import HccAnatomy, hcc_layers, voxelise_hcc
 from medkd_lib.phantom.hcc_grade import Difficulty
 from medkd_lib.phantom.hcc_patient import SCANS, HccPatient, hcc_patient, stream
-from medkd_lib.phantom.hcc_scan import body_grid, hcc_ct, hcc_pet
+from medkd_lib.phantom.hcc_scan import hcc_ct, hcc_pet
 from medkd_lib.phantom.pet import PETSettings
 from medkd_lib.phantom.thigh_grid import PlacedGrid
 from medkd_lib.phantom.tissue_pet import Tracer
@@ -99,7 +100,7 @@ def make_exam(index: int, *, seed: int, difficulty: Difficulty, size: Size, exam
     protocol, ct_noise, pet_noise, identity = (np.random.default_rng(s) for s in sequence.spawn(4))
     slice_mm = SLICE_MM[size]
     matrix = CT_MATRIX[size]
-    grid = body_grid(patient, matrix, FIELD_MM / matrix, slice_mm, protocol)
+    grid = body_grid(patient.person, matrix, FIELD_MM / matrix, slice_mm, protocol)
     x, y = (c - (PET_MATRIX - 1) / 2.0 * PET_PIXEL_MM for c in _middle(grid))
     hot = PlacedGrid(
         (PET_MATRIX, PET_MATRIX, grid.shape[2]),

@@ -157,3 +157,18 @@ def vary(
             t2_ms=tissue.t2_ms * float(t2_factor),
         )
     return varied
+
+
+def fainter(lesion: TissueMR, normal: TissueMR, contrast: float) -> TissueMR:
+    r"""Mix a tissue between normal and diseased: :math:`T = T_n (T_l / T_n)^c`, and so for PD."""
+
+    def between(a: float, b: float) -> float:
+        return float(a * (b / a) ** contrast)
+
+    return replace(
+        lesion,
+        pd=between(normal.pd, lesion.pd),
+        t1_ms=between(normal.t1_ms, lesion.t1_ms),
+        t2_ms=between(normal.t2_ms, lesion.t2_ms),
+        adc_um2_ms=between(normal.adc_um2_ms, lesion.adc_um2_ms),
+    )

@@ -8,11 +8,15 @@ from typing import Any
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.fingerprint import code_hash
 from medkd_lib.home import medkd_home
+from medkd_lib.phantom.brainmet import write_brainmet
 from medkd_lib.phantom.brats import write_brats
 from medkd_lib.phantom.chaos import write_chaos
 from medkd_lib.phantom.cxr3 import write_cxr3
 from medkd_lib.phantom.hcc_tace import write_hcc_tace
+from medkd_lib.phantom.isles import write_isles
+from medkd_lib.phantom.kits import write_kits
 from medkd_lib.phantom.lung_mr import write_lung_mr
+from medkd_lib.phantom.msd_liver import write_msd_liver
 from medkd_lib.phantom.msd_lung import write_msd_lung
 from medkd_lib.phantom.nsclc import write_nsclc
 from medkd_lib.phantom.react import write_react
@@ -25,6 +29,9 @@ MAKERS: Mapping[str, Callable[..., Path]] = {
     "brats_gli": partial(write_brats, task="gli"),
     "brats_men": partial(write_brats, task="men"),
     "brats_met": partial(write_brats, task="met"),
+    "brats_2021": partial(write_brats, task="gli", release="2021"),
+    "brainmet": write_brainmet,
+    "isles": write_isles,
     "sts": write_sts,
     "msd_lung": write_msd_lung,
     "lung_mr": write_lung_mr,
@@ -32,6 +39,8 @@ MAKERS: Mapping[str, Callable[..., Path]] = {
     "chaos": write_chaos,
     "react": write_react,
     "hcc_tace": write_hcc_tace,
+    "msd_liver": write_msd_liver,
+    "kits": write_kits,
 }
 
 

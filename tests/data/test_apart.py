@@ -35,11 +35,19 @@ def test_the_same_number_in_another_dataset_is_another_patient() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_declared_overlaps_are_refused_whatever_the_names(turned: bool) -> None:
-    sides = [cases("kits19", "abc"), cases("kits23", "xyz")]
-    with pytest.raises(LeakageError, match=r"kits\d+ \(training\) and kits\d+ \(test\) share"):
-        require_apart(*(sides[::-1] if turned else sides))
-    require_apart(cases("kits23", "abc"), cases("isles2022", "xyz"))
+@pytest.mark.parametrize("pair", [("kits19", "kits23"), ("lits", "msd_task03_liver")])
+def test_declared_overlaps_are_refused_whatever_the_names(
+    pair: tuple[str, str], turned: bool
+) -> None:
+    first, second = reversed(pair) if turned else pair
+    found = rf"{first} \(training\) and {second} \(test\) share"
+    with pytest.raises(LeakageError, match=found):
+        require_apart(cases(first, "abc"), cases(second, "xyz"))
+    require_apart(cases(pair[1], "abc"), cases("isles2022", "xyz"))
+
+
+def test_liver_and_kidney_sets_share_nobody() -> None:
+    require_apart(cases("msd_task03_liver", "abc"), cases("kits23", "abc"))
 
 
 @pytest.mark.parametrize("other", ["brats2023_gli", "brats2021", "gli_slices_b"])

@@ -27,7 +27,8 @@ OTHERS = [
 ]  # fmt: skip
 TWINS = {"chaos", "cxr3", "brats2023_gli", "brats2023_men", "brats2023_met", "sts_petctmr"} | {
     "msd_task06_lung", "cmedl_private_mr_cohort", "nsclc_radiomics",
-    "react_kd_private_cohort", "hcc_tace_seg",
+    "react_kd_private_cohort", "hcc_tace_seg", "msd_task03_liver", "kits23",
+    "isles2022", "brainmetshare", "brats2021",
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import SimpleITK
 from medkd_lib.phantom import brats
 from medkd_lib.phantom.brain_frame import FULL_GRID, SMALL_GRID, atlas_affine
 from medkd_lib.phantom.brats import make_patient, stored, write_brats
-from medkd_lib.phantom.brats_issues import ISSUES, SHIFT_VOXELS
+from medkd_lib.phantom.brats_issues import ISSUES, SHIFT_VOXELS, issue_kinds
 from medkd_lib.phantom.brats_patient import (
     CONTRASTS,
     Task,
@@ -29,6 +29,7 @@ from medkd_lib.phantom.brats_patient import (
     voxelise_patient,
 )
 from medkd_lib.phantom.brats_plan import BratsPlan, plan_patients
+from medkd_lib.phantom.brats_release import RELEASES
 from medkd_lib.phantom.mr import PROTOCOLS
 
 PATIENTS = 3
@@ -318,6 +319,47 @@ def test_known_issues_leave_the_sound_cases_alone(twins: dict[Task, Path], tmp_p
     assert hashes(plain, "*.nii.gz").items() < hashes(twins["met"], "*.nii.gz").items()
 
 
+def test_2021_is_the_glioma_of_2023_under_other_names(
+    twins: dict[Task, Path], tmp_path: Path
+) -> None:
+    out = write_brats(
+        tmp_path / "old", task="gli", patients=2, seed=SEED, difficulty="clear", release="2021",
+        known_issues=True, workers=2,
+    )  # fmt: skip
+    top = out / "BraTS2021_TrainingSet"
+    names = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
+    first = [row for row in sound(twins["gli"]) if row["timepoint"] == "0"]
+    for row, newer in zip(sound(out), first, strict=False):
+        case = row["case"]
+        assert re.fullmatch(r"BraTS2021_\d{5}", case) is not None
+        assert {p.name for p in (top / case).iterdir()} == {
+            f"{case}_{name}.nii.gz" for name in (*names, "seg")
+        }
+        assert {k: v for k, v in row.items() if k != "case"} == {
+            k: v for k, v in newer.items() if k != "case"
+        }
+        twin = case_folder(twins["gli"], newer["case"])
+        for name, new_name in names.items():
+            here = (top / case / f"{case}_{name}.nii.gz").read_bytes()
+            assert here == (twin / f"{newer['case']}-{new_name}.nii.gz").read_bytes()
+        old = np.asanyarray(
+            nib.nifti1.Nifti1Image.from_filename(top / case / f"{case}_seg.nii.gz").dataobj
+        )
+        new, _ = read(twins["gli"], newer["case"], "seg")
+        assert old.dtype == np.uint8 and set(np.unique(old)) <= {0, 1, 2, 4} and (old == 4).any()
+        np.testing.assert_array_equal(np.where(old == 4, 3, old), new)
+    assert {row["timepoint"] for row in rows_of(out)} == {"0"}, "2021 knows no second visits"
+    assert "BraTS 2021 GLI" in (out / "SOURCE.txt").read_text()
+
+    issues = {row["kind"]: row["case"] for row in rows_of(out, "known_issues.csv")}
+    assert tuple(issues) == issue_kinds(RELEASES["2021"])
+    assert set(issues) ^ set(ISSUES) == {"new_label_3", "old_label_4"}
+    wrong = top / issues["new_label_3"] / f"{issues['new_label_3']}_seg.nii.gz"
+    ids = set(np.unique(np.asanyarray(nib.nifti1.Nifti1Image.from_filename(wrong).dataobj)))
+    assert 3 in ids and 4 not in ids
+    assert not (top / issues["missing_t2w"] / f"{issues['missing_t2w']}_t2.nii.gz").exists()
+
+
 def test_full_size_has_the_releases_grid(tmp_path: Path) -> None:
     out = write_brats(tmp_path / "full", task="met", patients=1, size="full", seed=1)
     (row,) = rows_of(out)
@@ -335,8 +377,11 @@ def test_stored_values_fit() -> None:
 
 
 def test_wrong_arguments_name_themselves(tmp_path: Path) -> None:
-    for wrong in ({"task": "ped"}, {"size": "huge"}, {"difficulty": "hard"}, {"field_t": 7.0},
-                  {"patients": 0}, {"workers": 0}):  # fmt: skip
+    with pytest.raises(ValueError, match=r"task: expected one of \('gli',\), found 'men'"):
+        write_brats(tmp_path / "a", task="men", patients=1, release="2021")
+    for wrong in ({"task": "ped"}, {"release": "2020"}, {"size": "huge"},
+                  {"difficulty": "hard"}, {"field_t": 7.0}, {"patients": 0},
+                  {"workers": 0}):  # fmt: skip
         arguments = {"task": "gli", "patients": 1, **wrong}
         with pytest.raises(ValueError, match=next(iter(wrong))):
             write_brats(tmp_path / "a", **arguments)  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ from medkd_lib.phantom.hcc_grade import (
 from medkd_lib.phantom.hcc_patient import LIVER_SUV, Cohort, HccPatient, hcc_patient
 from medkd_lib.phantom.hcc_scan import hcc_ct, hcc_pet
 from medkd_lib.phantom.hcc_tissue import CONTRAST_FACTOR, Phase, abdomen_suv, phase_hu
-from medkd_lib.phantom.liver_mass import GAP_MM, LARGEST_MM, LiverMass
+from medkd_lib.phantom.liver_mass import GAP_MM, HCC_BURDEN
+from medkd_lib.phantom.lobulated_mass import LobulatedMass
 from medkd_lib.phantom.pet import PETSettings
 from medkd_lib.phantom.thigh_grid import PlacedGrid
 from medkd_lib.phantom.tissue_pet import Tracer
@@ -45,7 +46,7 @@ def one_ball(looks: Looks) -> HccPatient:
     """A patient with one ball of 5 cm where the liver is thick."""
     patient = someone(0)
     centre = patient.person.at(-80.0, 5.0, 45.0)
-    ball = LiverMass(centre, 25.0, (1.0, 1.0, 1.0), 3)
+    ball = LobulatedMass(centre, 25.0, (1.0, 1.0, 1.0), 3)
     return replace(patient, masses=(ball,), looks=(looks,))
 
 
@@ -139,7 +140,7 @@ def test_masses_lie_in_the_liver_apart_and_map_shows_every_region() -> None:
         assert ((anatomy.regions == TUMOUR) <= (anatomy.organs == 1)).all()
         _, pieces = ndimage.label(anatomy.regions == TUMOUR)
         assert pieces == len(patient.masses), "each mass is a piece of its own"
-        assert max(m.radius_mm for m in patient.masses) <= 0.5 * LARGEST_MM
+        assert max(m.radius_mm for m in patient.masses) <= 0.5 * HCC_BURDEN.largest_mm
         present = set(np.unique(anatomy.regions)) - {0}
         # a segment may be eaten by a mass, thin vessels may fall between coarse voxels
         assert {TUMOUR, 11, 12, 13, 14, 15, 16} <= present <= set(REGIONS)
@@ -152,7 +153,7 @@ def test_masses_lie_in_the_liver_apart_and_map_shows_every_region() -> None:
 
 
 def test_a_mass_is_one_object_of_its_volume_on_any_grid() -> None:
-    mass = LiverMass((0.0, 0.0, 0.0), 20.0, (1.1, 1.0, 1.0 / 1.1), 7)
+    mass = LobulatedMass((0.0, 0.0, 0.0), 20.0, (1.1, 1.0, 1.0 / 1.1), 7)
     volumes = []
     for step in (2.0, 4.0):
         n = int(80 / step)
