@@ -9,13 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from medkd_lib.distill.mmd import squared_mmd
 from medkd_lib.distill.positions import some_positions
 from medkd_lib.distill.precision import in_float32, unit
 
 Distance = Literal["l2", "cosine", "mmd"]
-
-# Squared widths of the kernels, in units of the median squared distance within the teacher.
-BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 @in_float32
@@ -100,32 +98,9 @@ def _normalised(feature_map: Tensor) -> Tensor:
 
 def _mmd(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the squared MMD of two samples ``(N, positions, C)`` per image, ``(N,)``."""
-    positions = student.shape[1]
-    if positions < 2:
+    if student.shape[1] < 2:
         raise ValueError("feature_distance: mmd compares pairs of positions, found one position")
-    # MMD does not change with a common shift; around zero, |a|² + |b|² - 2ab does not cancel.
-    centre = teacher.detach().mean(dim=1, keepdim=True)
-    s, t = student - centre, teacher - centre
-    within = _squared_distances(t, t)
-    p, q = torch.triu_indices(positions, positions, offset=1, device=t.device)
-    median = within.detach()[:, p, q].median(dim=1).values[:, None, None]
-    scale = median.masked_fill(median == 0, 1.0)
-    # mean k(s,s') + mean k(t,t') - 2 mean k(s,t)
-    own = _kernel(_squared_distances(s, s), scale) + _kernel(within, scale)
-    return own - 2 * _kernel(_squared_distances(s, t), scale)
-
-
-def _kernel(squared: Tensor, scale: Tensor) -> Tensor:
-    """Return the mean over all pairs of the mean of the kernels, ``(N,)``."""
-    relative = squared / scale
-    kernels = [(-relative / factor).exp().mean(dim=(1, 2)) for factor in BANDWIDTHS]
-    return torch.stack(kernels).mean(dim=0)
-
-
-def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    # |a - b|² = |a|² + |b|² - 2 ab, never below zero
-    squares = a.square().sum(-1)[:, :, None] + b.square().sum(-1)[:, None, :]
-    return (squares - 2 * a @ b.transpose(1, 2)).clamp(min=0)
+    return squared_mmd(student, teacher, scale_of="t")
 
 
 def _check(student_map: Tensor, teacher_map: Tensor, kind: str) -> None:

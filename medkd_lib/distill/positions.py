@@ -37,3 +37,34 @@ def some_positions(
         )
     chosen = torch.randperm(count, generator=generator, device=generator.device)[:max_positions]
     return chosen.to(maps.device)
+
+
+def places_of_classes(labels: Tensor, per_class: int, generator: torch.Generator | None) -> Tensor:
+    """Return which places to take when every class is to have its say: some of each.
+
+    Args:
+        labels: ``(P,)`` class of each place.
+        per_class: most places of one class, one or more.
+        generator: of the draw, on any device.
+
+    Returns:
+        ``(K,)`` distinct places in rising order: of a class with no more than ``per_class`` all.
+
+    Raises:
+        ValueError: a class with more places and no generator to draw them; no place to take.
+    """
+    if per_class < 1:
+        raise ValueError(f"per_class: expected 1 or more, found {per_class}")
+    taken = []
+    for label in labels.unique():
+        mine = (labels == label).nonzero()[:, 0]
+        if len(mine) > per_class:
+            if generator is None:
+                raise ValueError(
+                    f"labels: {len(mine)} places of class {int(label)}, more than per_class = "
+                    f"{per_class}; pass a torch.Generator to draw them, or raise per_class"
+                )
+            order = torch.randperm(len(mine), generator=generator, device=generator.device)
+            mine = mine[order[:per_class].to(mine.device)]
+        taken.append(mine)
+    return torch.cat(taken).sort().values

@@ -1,4 +1,4 @@
-"""Several teachers, one student: what each of them should weigh."""
+"""Several teachers, one student: what each of them should weigh, and who is dropped."""
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,39 @@ def confidence_weights(teacher_logits: Tensor, labels: Tensor) -> Tensor:
         return equal_weights(teacher_logits)
     each = [F.cross_entropy(z, labels, reduction="none") for z in teacher_logits]
     return (1 - torch.stack(each).softmax(dim=0)) / (teachers - 1)
+
+
+def kept_teachers(
+    losses: Tensor, probability: float = 0.5, *, generator: torch.Generator
+) -> Tensor:
+    r"""Return ``(T, B)``, 1 for a teacher who is heard and 0 for one who is dropped.
+
+    $$\alpha_{tb} = \begin{cases}1 & t = \arg\max_u \mathcal L_{ub}\\
+    1-\delta_{tb},\ \delta_{tb}\sim\mathrm{Bernoulli}(p) & \text{else}\end{cases}$$
+
+    Who is matched worst is always heard, the others at random: no teacher who is easy to follow can
+    crowd out the rest. The weights of an image do not sum to 1. Losses of teachers whose features
+    have different scales are not comparable: standardise the features first.
+
+    Args:
+        losses: ``(T, B)``, of each teacher for each image; only their order counts.
+        probability: p, of dropping a teacher who is not the worst matched, 0…1; 0 drops nobody.
+        generator: of the draw, on any device.
+
+    Raises:
+        ValueError: another number of axes, or p outside 0…1.
+
+    Source: Sariyildiz et al. 2024 (UNIC, ECCV, arXiv 2408.05088), its teacher dropping with
+    p = 0.5, as we recollect it.
+    """
+    if losses.ndim != 2:
+        raise ValueError(f"losses: expected (T, B), found {tuple(losses.shape)}")
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability: expected within 0…1, found {probability}")
+    draw = torch.rand(losses.shape, generator=generator, device=generator.device)
+    kept = (draw >= probability).to(losses.device)
+    worst = torch.zeros_like(kept).scatter(0, losses.detach().argmax(0, keepdim=True), True)
+    return (kept | worst).to(losses.dtype)
 
 
 @in_float32

@@ -81,13 +81,29 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels)
 
 
-def conv_norm_relu(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequential:
-    """Return 3x3 convolution, norm and ReLU; the side stays the same."""
+def conv_norm_relu(
+    in_channels: int, out_channels: int, norm: Norm, kernel: int = 3, dilation: int = 1
+) -> nn.Sequential:
+    """Return convolution (3x3 unless said), norm and ReLU; the side stays the same."""
+    return nn.Sequential(
+        *conv_norm(in_channels, out_channels, norm, kernel, dilation), nn.ReLU(inplace=True)
+    )
+
+
+def conv_norm(
+    in_channels: int, out_channels: int, norm: Norm, kernel: int = 3, dilation: int = 1
+) -> nn.Sequential:
+    """Return convolution (of an odd kernel) and norm; the side stays the same."""
     return nn.Sequential(
         # The norm takes the bias away again; it is here because the published counts hold it.
-        nn.Conv2d(in_channels, out_channels, 3, padding=1),
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+        ),
         norm_layer(norm, out_channels),
-        nn.ReLU(inplace=True),
     )
 
 

@@ -2,8 +2,9 @@
 
 A new loss of `medkd_lib/distill/` is one more line in `LOSSES`; `test_contract.py` then holds it to
 every property, and its row appears in the printed table. Not here are losses without a student
-and a teacher to be equal: of a discriminator's answers (`adversarial.py`, squares of `gan.py`)
-and of a code against its prior (`vae.py`). The focal loss is here: labels are its teacher.
+and a teacher to be equal: of a discriminator's answers (`adversarial.py`, squares of `gan.py`),
+of a code against its prior (`vae.py`) and of two sets of images, of which none is another's
+(`deep_coral.py`, `mmd.py`). The focal loss is here: labels are its teacher.
 """
 
 import math
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medkd_lib.distill.attention import attention_transfer
+from medkd_lib.distill.chopra import chopra
 from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.contrast import crd_in_batch
 from medkd_lib.distill.cross_image import cross_image_relations
@@ -35,6 +37,7 @@ from medkd_lib.models.region_graph import RegionGraph
 
 LABELS = torch.tensor([0, 3, 1, 2, 2, 4])
 BALANCED = torch.tensor([0, 1, 2, 0, 1, 2])
+TWO = torch.tensor([0, 1, 0, 1, 1, 0])
 Pair = tuple[Tensor, Tensor]
 
 
@@ -115,10 +118,28 @@ def equality(teacher: Tensor) -> Least:
     return Least(teacher, teacher, 0.0)
 
 
+def corners_of_simplex(labels: Tensor) -> Tensor:
+    """One corner of a regular simplex per class."""
+    classes = int(labels.max()) + 1
+    return (torch.eye(classes, dtype=torch.float64) - 1 / classes)[labels]
+
+
+def apart(teacher: Tensor) -> Least:
+    """Contrastive, margin: corners of the simplex are further apart than the margin."""
+    corners = corners_of_simplex(BALANCED)
+    return Least(corners, corners, 0.0)
+
+
+def opposite(teacher: Tensor) -> Least:
+    """Contrastive, energy: two classes at Q, the diagonal of a cube, which is a corner of it."""
+    places = (2 * TWO - 1)[:, None] * torch.ones(8, dtype=torch.float64)
+    return Least(places, places, 4 * math.sqrt(8) * math.exp(-2.77))
+
+
 def simplex(teacher: Tensor, labels: Tensor) -> Least:
     """InfoNCE: student and teacher the same regular simplex, one corner per class."""
     classes = int(labels.max()) + 1
-    corners = (torch.eye(classes, dtype=teacher.dtype) - 1 / classes)[labels]
+    corners = corners_of_simplex(labels)
     negatives = len(labels) - len(labels) // classes
     value = math.log1p(negatives * math.exp(-classes / ((classes - 1) * 0.07)))
     return Least(corners, corners, value)
@@ -372,6 +393,28 @@ LOSSES: Mapping[str, Loss] = {
         least=lambda t: simplex(t, BALANCED),
         least_where="the same with one corner per class, classes balanced",
         labels=BALANCED,
+    ),
+    "chopra, margin": Loss(
+        lambda s, t, y: chopra(s, t, y, "margin", 1.5),
+        EMBEDDINGS,
+        "test_chopra.py::test_metric_learning_agrees",
+        "pytorch-metric-learning",
+        TURNED,
+        relational=True,
+        least=apart,
+        least_where="0 at student = teacher, classes m apart",
+        labels=BALANCED,
+    ),
+    "chopra, energy": Loss(
+        lambda s, t, y: chopra(s, t, y, "energy"),
+        EMBEDDINGS,
+        "test_chopra.py::test_energy_equals_the_definition",
+        "definition",
+        ("channel order of both", "length of an embedding", "exchange of the two"),
+        relational=True,
+        least=opposite,
+        least_where="2Q exp(-2.77) at student = teacher, two classes Q apart",
+        labels=TWO,
     ),
     "token_loss": Loss(
         lambda s, t, y: token_loss(s, t),

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medkd_lib.distill.feature_distance import BANDWIDTHS, Distance, feature_distance
+from medkd_lib.distill.feature_distance import Distance, feature_distance
 from medkd_lib.distill.hints import hint_loss
+from medkd_lib.distill.mmd import BANDWIDTHS
 from tests.distill.losses import random
 
 KINDS = get_args(Distance)

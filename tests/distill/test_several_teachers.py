@@ -7,7 +7,12 @@ from scipy.special import rel_entr, softmax
 from torch import Tensor
 
 from medkd_lib.distill.logits import hinton_kd
-from medkd_lib.distill.several_teachers import confidence_weights, equal_weights, weighed_kd
+from medkd_lib.distill.several_teachers import (
+    confidence_weights,
+    equal_weights,
+    kept_teachers,
+    weighed_kd,
+)
 from tests.distill.losses import LABELS, random
 
 TEACHERS = torch.stack([random((6, 5), seed) for seed in (1, 2, 3)])
@@ -86,3 +91,55 @@ def test_other_shapes_are_refused() -> None:
         weighed_kd(random((6, 5), 0), TEACHERS, equal_weights(TEACHERS).T)
     with pytest.raises(ValueError, match="differ in shape"):
         weighed_kd(random((6, 4), 0), TEACHERS, equal_weights(TEACHERS))
+
+
+def draw() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_the_worst_matched_teacher_is_always_heard_the_others_at_random() -> None:
+    losses = random((3, 4000), 0, torch.float32).abs()
+    kept = kept_teachers(losses, 0.3, generator=draw())
+    worst = losses.argmax(0)
+    assert {*kept.unique().tolist()} == {0.0, 1.0}
+    assert (kept.gather(0, worst[None]) == 1).all()
+    others = kept.scatter(0, worst[None], torch.nan)
+    shares = others.nanmean(1)
+    # 0.7 of some 2667 each, standard deviation 0.009
+    assert shares.tolist() == pytest.approx([0.7] * 3, abs=0.04)
+    # one teacher's fate says nothing about another's, nor one image's about the next
+    first_two = kept[:2, worst == 2]
+    assert abs(float(first_two.corrcoef()[0, 1])) < 0.1
+
+
+@pytest.mark.parametrize(("probability", "heard"), [(0.0, 3), (1.0, 1)])
+def test_nobody_or_everybody_else_is_dropped(probability: float, heard: int) -> None:
+    losses = random((3, 50), 0, torch.float32).abs()
+    kept = kept_teachers(losses, probability, generator=draw())
+    assert (kept.sum(0) == heard).all()
+    assert torch.equal(kept.argmax(0), losses.argmax(0)) or heard > 1
+
+
+def test_dropping_repeats_with_its_generator_and_is_a_constant() -> None:
+    losses = random((2, 40), 0).requires_grad_()
+    kept, again = (kept_teachers(losses, generator=draw()) for _ in range(2))
+    assert torch.equal(kept, again) and kept.dtype == losses.dtype
+    assert not kept.requires_grad
+    assert (kept_teachers(losses[:1], 1.0, generator=draw()) == 1).all()
+
+
+def test_a_dropped_teacher_does_not_reach_the_student() -> None:
+    student = random((6, 5), 0).requires_grad_()
+    each = torch.stack([hinton_kd(student.detach(), z, reduction="none") for z in TEACHERS])
+    kept = kept_teachers(each, 1.0, generator=draw())
+    (found,) = torch.autograd.grad(weighed_kd(student, TEACHERS, kept), student)
+    loudest = TEACHERS[each.argmax(0), torch.arange(6)]
+    (expected,) = torch.autograd.grad(hinton_kd(student, loudest), student)
+    torch.testing.assert_close(found, expected)
+
+
+def test_dropping_refuses_what_is_no_table_or_no_probability() -> None:
+    with pytest.raises(ValueError, match=r"losses: expected \(T, B\), found \(3,\)"):
+        kept_teachers(torch.zeros(3), generator=draw())
+    with pytest.raises(ValueError, match=r"probability: expected within 0…1, found 1\.5"):
+        kept_teachers(torch.zeros(3, 2), 1.5, generator=draw())

@@ -11,6 +11,7 @@ from medkd_lib.models.mrrn import MRRN
 from medkd_lib.models.segmentation import Norm, SegmentationNetwork, norm_layer, upsample
 from medkd_lib.models.small_cnn import parameter_count
 from medkd_lib.models.tap import tap
+from medkd_lib.models.trans_resunet import TransResUNet
 from medkd_lib.models.unet import UNet
 
 NETWORKS: dict[str, Callable[[Norm], SegmentationNetwork]] = {
@@ -18,6 +19,7 @@ NETWORKS: dict[str, Callable[[Norm], SegmentationNetwork]] = {
     "fc_densenet": lambda norm: FCDenseNet(2, 3, 6, 2, (2, 1), 2, (1, 3), norm),
     "mrrn": lambda norm: MRRN(2, 3, 4, 3, "clean", norm),
     "mrrn_published": lambda norm: MRRN(2, 3, 4, 3, "published", norm),
+    "trans_resunet": lambda norm: TransResUNet(2, 3, 4, (1, 1, 1), norm, dropout=0.0),
 }
 EVERY_NETWORK = pytest.mark.parametrize("name", NETWORKS)
 BOTH_NORMS = pytest.mark.parametrize("norm", ["batch", "instance"])
