@@ -25,7 +25,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from medkd_lib.course.experiments.liver_blocks import COARSE_LIVER
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER
 from medkd_lib.course.experiments.react_arms import ARMS, CT_BRANCH
 from medkd_lib.course.experiments.react_budget import LESSON, PAPER, Budget, classifier
 from medkd_lib.distill.region_graph import region_graph_distillation

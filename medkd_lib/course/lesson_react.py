@@ -7,11 +7,8 @@ import numpy as np
 import pandas as pd
 
 from medkd_lib.course.arm_titles import ARM_TITLES
-from medkd_lib.course.experiments.liver_blocks import (
-    COARSE_LIVER,
-    DOSES,
-    FINE_LIVER,
-)
+from medkd_lib.course.experiments.liver_blocks import DOSES
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER, FINE_LIVER
 from medkd_lib.course.experiments.react_arms import Arm
 from medkd_lib.course.experiments.react_cells import calibrated_on, temperature
 from medkd_lib.course.experiments.react_cohort import ReactCohort

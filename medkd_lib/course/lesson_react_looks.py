@@ -8,17 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medkd_lib.course.experiments.liver_blocks import (
-    COARSE_LIVER,
-    around,
-    cut,
-    label_ids,
-    recipe_of,
-    voxels_of,
-)
+from medkd_lib.course.experiments.liver_blocks import around, cut, label_ids, recipe_of, voxels_of
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER
 from medkd_lib.course.experiments.react_cohort import SEEN
 from medkd_lib.course.experiments.react_sources import SARCOMA
 from medkd_lib.course.experiments.react_study import ask, bedside, classifier_of
+from medkd_lib.course.experiments.sts_scans import HIGHEST_SUV, WINDOW_HU
+from medkd_lib.course.experiments.sts_scans import dose as sarcoma_dose
 from medkd_lib.course.lesson import Images
 from medkd_lib.data.blocks import Blocks
 from medkd_lib.data.recipe import Recipe
@@ -59,12 +55,12 @@ def scans_of(
     """
     titles = [class_names[int(boxes.labels[row])] for row in rows]
     if images.manifest.id == SARCOMA:
-        tumour = tumour_masks(boxes)
+        tumour, (low, high) = tumour_masks(boxes), WINDOW_HU
         return [
             BoxScans(
-                title, boxes.images["ct"][row, 0].float() * 200 + 40,
-                {"PET": 5 * (boxes.images["pet"][row, 0].float() + 1)}, {"tumour": tumour[row]},
-                boxes.spacing_mm,
+                title, (boxes.images["ct"][row, 0].float() + 1) / 2 * (high - low) + low,
+                {"PET": HIGHEST_SUV / 2 * (boxes.images["pet"][row, 0].float() + 1)},
+                {"tumour": tumour[row]}, boxes.spacing_mm,
             )
             for title, row in zip(titles, rows, strict=True)
         ]  # fmt: skip
@@ -121,7 +117,10 @@ def one_dose(images: Images, share: float = 0.1) -> DosePictures:
     recipe = Recipe(("ct",), spacing_mm=(frame.spacing_mm,) * 3, intensity="as_stored")
     prepared = Volumes(images.manifest, images.index.cases[:1], recipe)[0].image[0]
     hu = prepared[:, :, prepared.shape[2] // 2].T[None].float()
-    dose = LowDose(share * frame.photons, electronic=frame.electronic, source_photons=frame.photons)
+    dose = (
+        sarcoma_dose(share) if images.manifest.id == SARCOMA
+        else frame.dose(images.manifest.id, share)
+    )  # fmt: skip
     scan = scan_low_dose(hu, frame.spacing_mm, dose, torch.Generator().manual_seed(0))
     noise = noise_std(hu, frame.spacing_mm, dose)
     return DosePictures(

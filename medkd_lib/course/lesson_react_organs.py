@@ -5,12 +5,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from medkd_lib.course.experiments.liver_blocks import (
-    COARSE_LIVER,
-    HIGHEST_HU,
-    UNIT_HU,
-    label_ids,
-)
+from medkd_lib.course.experiments.liver_blocks import HIGHEST_HU, UNIT_HU, label_ids
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER
 from medkd_lib.course.experiments.react_cohort import SEEN
 from medkd_lib.course.experiments.react_study import bedside, classifier_of
 from medkd_lib.data.index import index

@@ -28,7 +28,7 @@ from medkd_lib.methods.another import of_another
 from medkd_lib.methods.base import Losses, Method, adam_with_cosine, bare
 from medkd_lib.methods.bedside import PSEUDO_ONLY, at_bedside
 from medkd_lib.methods.cmedl_parts import Hints, HintsFrom, Student, Weights
-from medkd_lib.methods.held import held
+from medkd_lib.methods.held import held, uncounted
 from medkd_lib.methods.teacher_features import TeacherFeatures
 from medkd_lib.methods.translate import Translator
 from medkd_lib.models.segmentation import SegmentationNetwork
@@ -162,20 +162,21 @@ class CMEDL(Method):
 
     def _teach(self, batch: Batch, pseudo: Tensor) -> tuple[Tensor, dict[HintsFrom, Maps]]:
         """Return the teacher's loss, and its maps of what the students may be told about."""
-        target, n = batch["target"], len(batch["source"])
-        parts = [target, pseudo]
-        if any(plan.hints == "true" for plan in self.plans.values()):
-            parts.append(batch["true"])
+        teacher, target = self.networks["teacher"], batch["target"]
         places = {layer: layer for layer in self.hints.layers}
-        with tap(bare(self.networks["teacher"]), places) as seen:
-            logits = self.networks["teacher"](torch.cat(parts))
+        with tap(bare(teacher), places) as seen:
+            logits = teacher(torch.cat([target, pseudo]))
         m = len(target)
         # L_T = L_seg(T(x_m), y_m) + L_seg(T(G(x_c)), y_c); true images carry no label in it
         loss = self._loss(logits[:m], batch["target_masks"]) + self._loss(
-            logits[m : m + n], batch["source_masks"]
+            logits[m:], batch["source_masks"]
         )
-        told: dict[HintsFrom, Maps] = {"pseudo": {k: x[m : m + n] for k, x in seen.items()}}
-        told["true"] = {k: x[m + n :] for k, x in seen.items()}
+        told: dict[HintsFrom, Maps] = {"pseudo": {k: x[m:] for k, x in seen.items()}}
+        if any(plan.hints == "true" for plan in self.plans.values()):
+            # The teacher may not become another one because a control looks over its shoulder.
+            with uncounted(bare(teacher)), tap(bare(teacher), places) as true:
+                teacher(batch["true"])
+            told["true"] = dict(true)
         return self.weights.segmentation * loss, told
 
     def _learn(

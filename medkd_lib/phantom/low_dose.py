@@ -68,6 +68,21 @@ class LowDose:
         return 0.0 if self.source_photons is None else self.photons / self.source_photons
 
 
+def electronic_noise(photons: float) -> float:
+    r"""Return σe in counts with the share of the noise that 10 counts have in an abdomen.
+
+    .. math:: \sigma_e(I_0) = \sigma_e \sqrt{I_0 / 5\cdot10^5}
+
+    Quantum noise of a line integral is :math:`e^p / I_0`, electronic noise
+    :math:`\sigma_e^2 e^{2p} / I_0^2`: their ratio stays where :math:`\sigma_e^2 / I_0` does. For a
+    coarser grid, whose rays count otherwise than a detector's.
+
+    Args:
+        photons: I0 per ray of the grid at full dose.
+    """
+    return float(LowDose.electronic * (photons / ABDOMEN_PHOTONS["full"]) ** 0.5)
+
+
 @dataclass(frozen=True)
 class LowDoseScan:
     """What a low-dose scan made of slices.

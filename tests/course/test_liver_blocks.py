@@ -6,21 +6,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from medkd_lib.course.experiments.liver_blocks import (
-    COARSE_LIVER,
     DOSES,
     MARGIN,
     UNIT_HU,
+    label_ids,
     liver_blocks,
+    recipe_of,
+    voxels_of,
 )
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER, LiverFrame
 from medkd_lib.course.experiments.react_cohort import middle
 from medkd_lib.data.blocks import Blocks
 from medkd_lib.data.index import Index, index
 from medkd_lib.data.manifest import load_manifest
+from medkd_lib.data.volumes import Volumes
+from medkd_lib.phantom.low_dose_fast import noise_std
 from medkd_lib.phantom.twin import make_twin
+from tests.course.own_photons import own_photons
 
 PATIENTS = 3
+# A median of as many is within a quarter of all patients'.
+MEASURED = 8
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +121,41 @@ def test_a_second_look_is_from_the_cache_and_the_same(
     again = liver_blocks(twins["react_kd_private_cohort"])
     assert again.fingerprint == boxes.fingerprint
     assert all(torch.equal(again.images[n], x) for n, x in boxes.images.items())
+
+
+@pytest.mark.parametrize("name", ["react_kd_private_cohort", "hcc_tace_seg"])
+def test_full_dose_is_where_the_scans_own_noise_arises(
+    name: str, home: Path, tmp_path: Path
+) -> None:
+    """I0 of either hospital, measured anew: livers that two slices share."""
+    out, manifest = tmp_path / name, load_manifest(name)
+    make_twin(manifest, out, patients=MEASURED, difficulty="subtle", seed=5)
+    found, frame = index(manifest, out), COARSE_LIVER
+    volumes, values = Volumes(manifest, found.cases, recipe_of(found, frame)), label_ids(found)
+    own = []
+    for n in range(MEASURED):
+        mask = volumes[n].mask
+        assert mask is not None
+        liver = voxels_of(mask.permute(2, 1, 0).numpy(), values, "liver")
+        even = ndimage.binary_erosion(liver, np.ones((1, 3, 3)))
+        hu = volumes[n].image[0].permute(2, 1, 0).float().contiguous()
+        own.append(own_photons(hu, even, frame.spacing_mm))
+    told = frame.dose(name, 0.5).source_photons
+    assert told is not None
+    # 1.6 times too much or too little is seen
+    assert told / 1.25 < np.median(own) < told * 1.25
+
+
+def test_a_share_of_the_dose_is_a_share_of_the_scans_own() -> None:
+    """Half the dose adds the noise that the scan has, wherever it comes from."""
+    frame = LiverFrame(photons=1e4, photons_elsewhere=9e4)
+    water = torch.full((1, 48, 48), -1000.0)
+    water[:, 8:40, 8:40] = 0.0
+    added = [
+        float(noise_std(water, frame.spacing_mm, frame.dose(name, 0.5))[0, 24, 24])
+        for name in ("react_kd_private_cohort", "hcc_tace_seg")
+    ]
+    # quantum and electronic noise keep their shares
+    assert added[0] == pytest.approx(3 * added[1], rel=0.1)
+    with pytest.raises(ValueError, match="found 'kits23'; measure its I0"):
+        frame.dose("kits23", 0.5)

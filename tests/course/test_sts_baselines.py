@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage, optimize, stats
+from scipy import ndimage
 
 from medkd_lib.course.experiments.sts_baselines import (
     baseline_table,
@@ -16,7 +16,7 @@ from medkd_lib.course.experiments.sts_baselines import (
     scores_by_folds,
 )
 from medkd_lib.course.experiments.sts_blocks import SHAPE, sts_blocks
-from medkd_lib.course.experiments.sts_scans import PHOTONS, electronic_noise
+from medkd_lib.course.experiments.sts_scans import PHOTONS
 from medkd_lib.course.experiments.sts_sections import PIXEL_MM, SLICE_MM
 from medkd_lib.data.blocks import Blocks
 from medkd_lib.data.index import index
@@ -24,8 +24,7 @@ from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.volumes import Prepared, Volumes
 from medkd_lib.evaluate.auc import auc_table
-from medkd_lib.phantom.low_dose import LowDose
-from medkd_lib.phantom.low_dose_fast import noise_std
+from tests.course.own_photons import own_photons
 
 PATIENTS = tuple(f"P{n // 6:02d}" for n in range(120))
 
@@ -141,23 +140,11 @@ def test_full_dose_is_where_the_patients_own_noise_arises(real: Path) -> None:
 
 
 def _own_photons(prepared: Prepared) -> float:
-    """Return the I0 at which a patient's own noise would arise, on the eight best slices."""
+    """Return the I0 at which a patient's own noise would arise, told from muscle."""
     assert prepared.mask is not None
     hu = prepared.image[0].permute(2, 1, 0).float().contiguous()
     tumour = prepared.mask.permute(2, 1, 0).numpy() > 0
     smooth = ndimage.gaussian_filter(hu.numpy(), (1, 1.5, 1.5))
     muscle = (smooth > 10) & (smooth < 110) & ~tumour
     muscle = ndimage.binary_erosion(muscle, np.ones((1, 5, 5)))
-    shared = muscle[1:] & muscle[:-1]
-    change = np.diff(hu.numpy(), axis=0)[shared] / np.sqrt(2)
-    noise = float(stats.median_abs_deviation(change, scale="normal"))
-    best = np.argsort(-shared.sum((1, 2)))[:8]
-    at, slices = torch.from_numpy(shared[best]), hu[torch.from_numpy(best)]
-
-    def too_noisy(log_photons: float) -> float:
-        photons = 10**log_photons
-        dose = LowDose(photons, electronic=electronic_noise(photons))
-        drawn = noise_std(slices, PIXEL_MM, dose)[at]
-        return float(drawn.square().mean().sqrt()) - noise
-
-    return float(10 ** optimize.brentq(too_noisy, 2.5, 6.0, xtol=0.01))
+    return own_photons(hu, muscle, PIXEL_MM)

@@ -26,7 +26,6 @@ from medkd_lib.course.experiments.sts_scans import (
     SPACING_MM,
     WINDOW_HU,
     Scan,
-    electronic_noise,
     sts_scans,
     tumour_parts,
 )
@@ -37,7 +36,7 @@ from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.volumes import Volumes
 from medkd_lib.models.region_graph import region_graph
 from medkd_lib.models.region_masks import Regions
-from medkd_lib.phantom.low_dose import LowDose
+from medkd_lib.phantom.low_dose import LowDose, electronic_noise
 from medkd_lib.phantom.low_dose_fast import noise_std
 from medkd_lib.phantom.sts import write_sts
 

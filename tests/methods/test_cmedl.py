@@ -1,5 +1,6 @@
 """CMEDL: who is trained by what, and what leaves the lab."""
 
+import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
@@ -201,6 +202,27 @@ def test_a_student_alone_does_not_notice_the_others() -> None:
     alone = trained({"alone": Student(), "cmedl": Student("pseudo")}, hints=Hints(weight=5.0))
     key = "student_alone"
     assert torch.equal(weights_of(both.networks[key]), weights_of(alone.networks[key]))
+
+
+def test_true_hints_leave_a_batch_normed_teacher_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def batch_normed(channels: int = 1) -> UNet:
+        torch.manual_seed(1)
+        return UNet(channels, 2, (4, 4, 8), norm="batch")
+
+    monkeypatch.setattr(sys.modules[__name__], "unet", batch_normed)
+    few = {"alone": Student(), "cmedl": Student("pseudo")}
+    made = [trained(few | more) for more in ({}, {"true_hints": Student("true")})]
+    without, with_true = (dict(bare(m.networks["teacher"]).named_buffers()) for m in made)
+    assert any("running_mean" in name for name in without)
+    for name, buffer in without.items():
+        torch.testing.assert_close(buffer, with_true[name], atol=1e-5, rtol=1e-5, msg=name)
+    assert all(
+        m.track_running_stats
+        for m in bare(made[1].networks["teacher"]).modules()
+        if isinstance(m, torch.nn.BatchNorm2d)
+    )
 
 
 def test_hints_of_no_weight_teach_nothing_to_the_last_bit() -> None:

@@ -6,7 +6,7 @@ a segmenter first, as drawn for REACT-KD; experts' masks in its place flatter th
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER, LiverFrame
 from medkd_lib.data.blocks import Blocks, joined
 from medkd_lib.data.index import Index
 from medkd_lib.data.recipe import Recipe
@@ -21,7 +22,6 @@ from medkd_lib.data.region_ids import region_ids
 from medkd_lib.data.store import Entry, key_of, store
 from medkd_lib.data.volumes import Prepared, Volumes
 from medkd_lib.fingerprint import code_hash
-from medkd_lib.phantom.low_dose import LowDose
 from medkd_lib.phantom.low_dose_fast import add_fast_noise
 
 # A unit of the CT: about the noise of a voxel, and what mass and liver differ by. In the unit of a
@@ -36,31 +36,6 @@ MARGIN = 2
 COMPONENTS = 3
 # Share of the dose that is left; the scan as it is has all of it.
 DOSES: Mapping[str, float] = {"ct_half": 0.5, "ct_quarter": 0.25, "ct_tenth": 0.1}
-
-
-@dataclass(frozen=True)
-class LiverFrame:
-    """What every box is brought to.
-
-    Attributes:
-        spacing_mm: of the voxels, along all axes.
-        shape: voxels along D (feet to head), H (front to back), W (right to left).
-        photons: I0 per ray of this grid at which the scan's own noise would arise: `noise_std` in
-            the liver is then what the twin's spleen, which is even, varies by (12 HU).
-        electronic: noise of a ray in counts, with the share of the noise that 10 counts have at
-            the abdomen's 5e5 photons.
-    """
-
-    spacing_mm: float = 6.0
-    shape: tuple[int, int, int] = (30, 32, 36)
-    photons: float = 2e4
-    electronic: float = 2.0
-
-
-COARSE_LIVER = LiverFrame()
-# The same field at the voxels of a diagnostic CT; the released preprocessing stretches every
-# patient to 64 × 224 × 224 instead. Its I0 is not calibrated as the coarse one's is: a guess.
-FINE_LIVER = LiverFrame(1.75, (96, 120, 128), 1e5, 4.5)
 
 
 def liver_blocks(found: Index, frame: LiverFrame = COARSE_LIVER) -> Blocks:
@@ -90,7 +65,8 @@ def liver_blocks(found: Index, frame: LiverFrame = COARSE_LIVER) -> Blocks:
 
 def recipe_of(found: Index, frame: LiverFrame) -> Recipe:
     """Return how an exam is prepared: CT in HU, tracers in SUV, the label map, on one grid."""
-    roles = found.cases[0].files
+    # Of everybody: an exam that lacks one is told when it is read, and silences no other.
+    roles = {role for case in found.cases for role in case.files}
     return Recipe(
         ("ct", *(r for r in ("fdg", "acetate") if r in roles)),
         "regions" if "regions" in roles else "seg", reference="ct",
@@ -109,12 +85,13 @@ def _made(
     volumes: Volumes, number: int, tracers: tuple[str, ...], values: Mapping[str, int],
     frame: LiverFrame,
 ) -> tuple[dict[str, Tensor], dict[str, object]]:  # fmt: skip
-    return _box(volumes[number], tracers, values, frame), {}
+    return _box(volumes[number], volumes.manifest.id, tracers, values, frame), {}
 
 
 def _box(
-    prepared: Prepared, tracers: tuple[str, ...], values: Mapping[str, int], frame: LiverFrame
-) -> dict[str, Tensor]:
+    prepared: Prepared, dataset: str, tracers: tuple[str, ...], values: Mapping[str, int],
+    frame: LiverFrame,
+) -> dict[str, Tensor]:  # fmt: skip
     """Return the box's images and regions, margins included."""
     assert prepared.mask is not None
     # (C, I, J, K) of LPS → (C, D, H, W): slices first, then the picture's rows and columns
@@ -123,10 +100,7 @@ def _box(
     noise = torch.Generator().manual_seed(zlib.crc32(prepared.case.id.encode()))
     scans = {"ct": hu}
     for name, share in DOSES.items():
-        dose = LowDose(
-            share * frame.photons, electronic=frame.electronic, source_photons=frame.photons
-        )
-        scans[name] = add_fast_noise(hu, frame.spacing_mm, dose, noise)
+        scans[name] = add_fast_noise(hu, frame.spacing_mm, frame.dose(dataset, share), noise)
     # Everything is told from the patient's own liver: how bright a liver is on CT depends on its
     # fat, and its uptake on the dose and on the weight.
     own = torch.from_numpy(voxels_of(labels.numpy(), values, "liver segment", "liver"))

@@ -8,12 +8,8 @@ from typing import cast
 import numpy as np
 
 from medkd_lib.course.experiments.folds import FOLDS, folds_of
-from medkd_lib.course.experiments.liver_blocks import (
-    COARSE_LIVER,
-    DOSES,
-    LiverFrame,
-    liver_blocks,
-)
+from medkd_lib.course.experiments.liver_blocks import DOSES, liver_blocks
+from medkd_lib.course.experiments.liver_frame import COARSE_LIVER, LiverFrame
 from medkd_lib.course.experiments.react_cohort import ReactCohort, divided, middle
 from medkd_lib.course.experiments.sts_blocks import CLASS_NAMES, SHAPE, Target, sts_blocks
 from medkd_lib.data.blocks import Blocks

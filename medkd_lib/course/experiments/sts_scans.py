@@ -17,7 +17,7 @@ from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.store import key_of, store
 from medkd_lib.data.volumes import Volumes
 from medkd_lib.fingerprint import code_hash
-from medkd_lib.phantom.low_dose import ABDOMEN_PHOTONS, LowDose
+from medkd_lib.phantom.low_dose import LowDose, electronic_noise
 from medkd_lib.phantom.low_dose_fast import add_fast_noise
 
 # MR is not asked for: its field is the smallest, and no arm of REACT-KD sees it.
@@ -35,19 +35,6 @@ I0 is where `noise_std` has that mean square there; the median over 21 patients,
 between 6e3 and 2.4e4. A crop lacks the other leg and the table, so this I0 is what is left of the
 tube's photons behind them, and holds for these crops on this grid only (a test measures it anew).
 """
-
-
-def electronic_noise(photons: float) -> float:
-    """Return σe in counts, with the share of the noise that 10 counts have in an abdomen.
-
-    Quantum noise of a line integral is e^p / I0, electronic noise σe² e^2p / I0²: their ratio
-    stays where σe² / I0 does.
-
-    Args:
-        photons: I0 at full dose.
-    """
-    return float(LowDose.electronic * (photons / ABDOMEN_PHOTONS["full"]) ** 0.5)
-
 
 PARTS = ("core", "rim", "surroundings")
 CORE_MM, AROUND_MM = 6.0, 15.0
@@ -106,6 +93,11 @@ def sts_scans(found: Index) -> list[Scan]:
     return scans
 
 
+def dose(share: float) -> LowDose:
+    """Return a share of the dose that these crops were scanned with, on this grid."""
+    return LowDose(share * PHOTONS, electronic=electronic_noise(PHOTONS), source_photons=PHOTONS)
+
+
 def _prepared(
     found: Index, volumes: Volumes, number: int
 ) -> tuple[dict[str, Tensor], dict[str, object]]:
@@ -119,10 +111,7 @@ def _prepared(
     low, high = WINDOW_HU
     scans = {"ct": hu}
     for name, share in DOSES.items():
-        dose = LowDose(
-            share * PHOTONS, electronic=electronic_noise(PHOTONS), source_photons=PHOTONS
-        )
-        scans[name] = add_fast_noise(hu.contiguous(), PIXEL_MM, dose, generator)
+        scans[name] = add_fast_noise(hu.contiguous(), PIXEL_MM, dose(share), generator)
     images = {n: (2 * (x - low) / (high - low) - 1).clamp(-1, 1) for n, x in scans.items()}
     images["pet"] = 2 * (suv / HIGHEST_SUV).clamp(0, 1) - 1
     tumour = (prepared.mask.permute(2, 1, 0) > 0).numpy()
