@@ -438,20 +438,23 @@ def weighed_channels(features: Tensor, narrow: Tensor, widen: Tensor) -> Tensor:
 # %% tags=["check"] exercise="q2"
 @score.check("q2", weighed_channels, points=0.5)
 def one_channel_by_hand(weighed_channels):
-    """Values 0 and 4, both matrices 1: 0 and 3.99."""
+    """Values 0 and 4, both matrices 1: 0 and 3.99. With W1 = -1 the ReLU is silent: the weight is one half."""
     one = torch.ones(1, 1, dtype=torch.float64)
     found = weighed_channels(torch.tensor([0.0, 4.0], dtype=torch.float64).view(1, 1, 1, 1, 2), one, one).flatten()
     assert torch.allclose(found, torch.tensor([0.0, 3.9901], dtype=torch.float64), atol=1e-3), f"got {found.tolist()}"
+    half = weighed_channels(torch.tensor([0.0, 4.0], dtype=torch.float64).view(1, 1, 1, 1, 2), -one, one).flatten()
+    assert torch.allclose(half, torch.tensor([0.0, 2.0], dtype=torch.float64)), f"W1 = -1: expected 0 and 2, got {half.tolist()}"
 
 
 @score.check("q2", weighed_channels, points=0.5)
 def a_weight_per_channel_and_patient(weighed_channels):
-    """Within a channel of a patient, every place gets the same weight, between 0 and 1."""
-    features, narrow, widen = normal(4, 2, 4, 2, 3, 3), normal(5, 2, 4), normal(6, 4, 2)
+    """Within a channel of a patient, every place gets the same weight, between 0 and 1; patients differ."""
+    features, narrow, widen = normal(4, 2, 4, 2, 3, 3), normal(5, 2, 4).abs(), normal(6, 4, 2)
     weight = weighed_channels(features, narrow, widen) / features
     assert weight.shape == features.shape, f"expected shape {tuple(features.shape)}, got {tuple(weight.shape)}"
     assert (weight.flatten(2).std(dim=2) < 1e-9).all(), "the weight changes within a channel"
     assert ((weight > 0) & (weight < 1)).all(), "a weight is not between 0 and 1"
+    assert not torch.allclose(weight[0], weight[1]), "both patients have the same weights: is there a mean over patients?"
 
 
 # %% tags=["hidden-check"] exercise="q2"
@@ -607,12 +610,20 @@ def inputs_stay_as_they_were(node_step):
     assert torch.equal(ct, before[0]) and torch.equal(pet, before[1]), "an input was changed in place"
 
 
+# %% tags=["check"] exercise="q3"
 @score.check("q3", node_step, points=0.5)
 def nothing_dropped_and_one_network(node_step):
-    """Nobody's PET dropped, and the student is the teacher: zero, although a region is missing."""
+    """Nobody's PET dropped, and the student is the teacher: zero, although a region is missing. Who is dropped is his own affair."""
     ct, pet, _, masks = four_patients(3)
     found = float(node_step(encoder(5), encoder(5), ct, pet, torch.zeros(4, dtype=torch.bool), masks).detach())
     assert abs(found) < 1e-9, f"expected 0, got {found:.4f}: what does a region count that is not there?"
+    second = masks * torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64)[:, None, None, None, None]
+    flags = torch.tensor([True, False, True, False]), torch.zeros(4, dtype=torch.bool)
+    one, other = (float(node_step(encoder(5), encoder(6), ct, pet.clone(), f, second).detach()) for f in flags)
+    assert abs(one - other) < 1e-9, "the second patient's loss depends on whether the first one's PET is dropped"
+    everybody = torch.ones(4, dtype=torch.bool)
+    one, other = (float(node_step(encoder(5), encoder(6), ct, k * pet, everybody, masks).detach()) for k in (1, 2))
+    assert abs(one - other) > 1e-9, "with everybody dropped the PET changes nothing: is the teacher blind as well?"
 
 
 # %% tags=["hidden-check"] exercise="q3"

@@ -122,7 +122,7 @@ PLANTED = [
             "one_channel_by_hand unseen_maps"),
     planted("pooled_before_the_matrices", "q2", channels(pooled="passed(mean + highest)"),
             "unseen_maps"),
-    planted("no_relu", "q2", channels(act="clone"), "unseen_maps"),
+    planted("no_relu", "q2", channels(act="clone"), "one_channel_by_hand unseen_maps"),
     planted(
         "sum_after_the_sigmoid",
         "q2",
@@ -133,7 +133,7 @@ PLANTED = [
         "batch_pooled_too",
         "q2",
         channels(pooled="(passed(mean) + passed(highest)).mean(dim=0, keepdim=True)"),
-        "unseen_maps",
+        "a_weight_per_channel_and_patient unseen_maps",
     ),
     # Exercise 3: the step with four bugs, one of them left in.
     planted(
@@ -157,10 +157,10 @@ PLANTED = [
         "teacher_is_blinded_too",
         "q3",
         step(theirs="teacher(torch.cat([ct, shown], dim=1)).detach()"),
-        "patient_by_patient",
+        "nothing_dropped_and_one_network patient_by_patient",
     ),
     planted("one_draw_for_all", "q3", step(shown="pet * (not dropped.any())"),
-            "patient_by_patient"),
+            "nothing_dropped_and_one_network patient_by_patient"),
     planted("teacher_learns", "q3", step(theirs="teacher(torch.cat([ct, pet], dim=1))"),
             "the_student_learns"),
     planted("absent_regions_count", "q3", step(result="apart.mean()"),
