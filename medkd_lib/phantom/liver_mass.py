@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from medkd_lib.phantom.abdomen import abdomen_layers
 from medkd_lib.phantom.abdomen_frame import build_frame
 from medkd_lib.phantom.abdomen_liver import liver
 from medkd_lib.phantom.abdomen_patient import AbdomenPatient
@@ -50,7 +51,8 @@ def sample_masses(
     """Place masses in a person's liver.
 
     A centre is drawn from the places deep enough and far enough from the masses before; if there
-    is none, the mass shrinks by a tenth until there is.
+    is none, the mass shrinks by a tenth until there is. One that falls into a vessel or another
+    organ, which would hide it, moves to the nearest place that is liver.
 
     Args:
         person: whose liver.
@@ -62,7 +64,7 @@ def sample_masses(
     """
     share = burden.number_share
     number = 1 + int(rng.choice(len(share), p=share))
-    places, depth = _room(person)
+    places, depth, seen = _room(person)
     found: list[LobulatedMass] = []
     for _ in range(number):
         wanted = burden.diameter_mm * float(rng.lognormal(0.0, burden.diameter_spread))
@@ -78,15 +80,25 @@ def sample_masses(
                     f"liver: expected room for a mass of {0.5 * burden.smallest_mm:g} mm, found "
                     "none; check the person's liver_tip_mm and liver_left_mm"
                 )
-        chosen = places[free][int(pick * int(free.sum()))] + jitter
+        picked = np.flatnonzero(free)[int(pick * int(free.sum()))]
+        if not seen[picked] and (free & seen).any():
+            others = np.flatnonzero(free & seen)
+            apart = np.linalg.norm(places[others] - places[picked], axis=1)
+            picked = others[int(apart.argmin())]
+        chosen = places[picked] + jitter
         centre = (float(chosen[0]), float(chosen[1]), float(chosen[2]))
         axes = (float(shape[0]), float(shape[1]), float(shape[2]))
         found.append(LobulatedMass(centre, radius, axes, wave_seed))
     return tuple(found)
 
 
-def _room(person: AbdomenPatient) -> tuple[FloatArray, FloatArray]:
-    """Places inside the liver on a lattice of 6 mm, (N, 3), and their depth, (N,)."""
+def _room(
+    person: AbdomenPatient,
+) -> tuple[FloatArray, FloatArray, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """Places inside the liver's outline on a lattice of 6 mm, (N, 3), their depth, who is liver.
+
+    The outline runs through the vena cava: a place may lie inside it and be no liver.
+    """
     a, b = person.cavity_mm
     low = (-a, -b, person.liver_tip_mm - 24.0)
     high = (person.liver_left_mm + 10.0, b, person.dome_mm[0])
@@ -97,7 +109,8 @@ def _room(person: AbdomenPatient) -> tuple[FloatArray, FloatArray]:
     inside[body.box] = body.membership >= 0.5
     depth = ndimage.distance_transform_edt(inside, sampling=grid.spacing_mm)
     index = np.argwhere(inside)
-    return np.array(low) + 6.0 * index, depth[inside]
+    shown = abdomen_layers(person, grid).fraction("liver", "liver_vein")[inside] >= 0.5
+    return np.array(low) + 6.0 * index, depth[inside], shown
 
 
 def _free(

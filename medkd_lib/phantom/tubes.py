@@ -55,6 +55,9 @@ def tube_layer(name: str, tissue: str, tubes: Tubes, grid: Grid, grain_mm: float
         grid: where.
         grain_mm: distance between grains; finer is smoother and slower.
     """
+    # A tube that ends with the grid may have a piece without length beyond it.
+    there = (tubes.end_mm != tubes.start_mm).any(axis=1)
+    tubes = Tubes(tubes.start_mm[there], tubes.end_mm[there], tubes.radius_mm[there])
     along = np.maximum(
         np.ceil(np.linalg.norm(tubes.end_mm - tubes.start_mm, axis=1) / grain_mm), 1
     ).astype(int)
