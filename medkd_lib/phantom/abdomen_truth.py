@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -116,9 +116,9 @@ def write_truth(
     """Write ``truth.csv`` and ``lesions.csv``, and return the rows of the first."""
     told = list(cases)
     rows = [row for row, _ in told]
-    write_table(folder / "truth.csv", tuple(f.name for f in fields(AbdomenRow)), rows)
+    write_table(folder / "truth.csv", AbdomenRow, rows)
     lesions = [lesion for _, lesions in told for lesion in lesions]
-    write_table(folder / "lesions.csv", tuple(f.name for f in fields(LesionRow)), lesions)
+    write_table(folder / "lesions.csv", LesionRow, lesions)
     return rows
 
 

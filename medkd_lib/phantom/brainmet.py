@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -16,10 +16,10 @@ from medkd_lib.phantom.anatomy import FloatArray, Grid
 from medkd_lib.phantom.brain_frame import ATLAS_CENTRE_MM
 from medkd_lib.phantom.brain_lesion_layers import label_map
 from medkd_lib.phantom.brainmet_scan import sample_metastases, scan_metastases
-from medkd_lib.phantom.brats_issues import KnownIssue
 from medkd_lib.phantom.brats_patient import voxelise_patient
 from medkd_lib.phantom.brats_truth import BratsTruth, truth_of
 from medkd_lib.phantom.chaos_files import write_masks
+from medkd_lib.phantom.known_issue import Issue, write_issues
 from medkd_lib.phantom.opacities import Difficulty
 from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
 
@@ -125,9 +125,8 @@ def write_brainmet(
         truth = list(in_order(_make, jobs, workers))
         if known_issues:
             what = "nothing states where the axes of the PNG slices point"
-            issues = [KnownIssue(row.case, NO_STATEMENT, what) for row in truth]
-            columns = tuple(f.name for f in fields(KnownIssue))
-            write_table(building / "known_issues.csv", columns, issues)
+            issues = [Issue(row.case, NO_STATEMENT, what) for row in truth]
+            write_issues(building, issues)
         else:
             spacing = [float(s) for s in GRIDS[size].spacing_mm]
             source = "medkd_lib.phantom.brainmet wrote these slices; not a fact about the real set"
@@ -135,7 +134,7 @@ def write_brainmet(
                 dataset="brainmetshare", axcodes=AXCODES, spacing_mm=spacing, source=source
             )
             write_statement(building, statement)
-        write_table(building / "truth.csv", tuple(f.name for f in fields(BratsTruth)), truth)
+        write_table(building / "truth.csv", BratsTruth, truth)
         (building / "SOURCE.txt").write_text(
             _source_text(patients, size, seed, difficulty, known_issues),
             encoding="utf-8",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -11,11 +11,12 @@ from typing import Literal, get_args
 from medkd_lib.phantom.anatomy import Grid
 from medkd_lib.phantom.brain_frame import FULL_GRID, SMALL_GRID, atlas_affine
 from medkd_lib.phantom.brats_case import make_patient, stored
-from medkd_lib.phantom.brats_issues import ISSUES, KnownIssue, break_case, issue_kinds
+from medkd_lib.phantom.brats_issues import ISSUES, break_case, issue_kinds
 from medkd_lib.phantom.brats_patient import Task
 from medkd_lib.phantom.brats_plan import BratsPlan, plan_issue, plan_patients
 from medkd_lib.phantom.brats_release import RELEASES, Release, Year
 from medkd_lib.phantom.brats_truth import BratsTruth
+from medkd_lib.phantom.known_issue import Issue, write_issues
 from medkd_lib.phantom.opacities import Difficulty
 from medkd_lib.phantom.twin_files import (
     build_folder,
@@ -114,10 +115,9 @@ def write_brats(
                 for kind, plan in zip(issue_kinds(names), broken, strict=True)
             ]
             truth = _with_issues(truth, issues, sound.name)
-            columns = tuple(f.name for f in fields(KnownIssue))
-            write_table(building / "known_issues.csv", columns, issues)
+            write_issues(building, issues)
         truth.sort(key=lambda row: row.case)
-        write_table(building / "truth.csv", tuple(f.name for f in fields(BratsTruth)), truth)
+        write_table(building / "truth.csv", BratsTruth, truth)
         (building / "SOURCE.txt").write_text(
             _source_text(
                 task, names, patients, len(truth), size, seed, difficulty, field_t, known_issues
@@ -147,9 +147,7 @@ def _make(job: _Job) -> list[BratsTruth]:
     return rows
 
 
-def _with_issues(
-    truth: list[BratsTruth], issues: list[KnownIssue], copied: str
-) -> list[BratsTruth]:
+def _with_issues(truth: list[BratsTruth], issues: list[Issue], copied: str) -> list[BratsTruth]:
     """Name the issue in each broken case's row; the repeated case has the truth of its source."""
     by_case = {row.case: row for row in truth}
     for issue in issues:

@@ -14,25 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medkd_lib.phantom.brats_release import RELEASES, Release
+from medkd_lib.phantom.known_issue import Issue
 from medkd_lib.phantom.twin_files import write_nifti
 
 SHIFT_VOXELS = (4, -3, 2)
 """Shift of the misplaced label map along left, posterior, superior."""
-
-
-@dataclass(frozen=True)
-class KnownIssue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: folder of the case.
-        kind: of :func:`issue_kinds`.
-        what: what is wrong, in words.
-    """
-
-    case: str
-    kind: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ def issue_kinds(release: Release) -> tuple[str, ...]:
     return tuple(release.other_label if kind == OTHER_LABEL else kind for kind in ISSUES)
 
 
-def break_case(kind: str, folder: Path, sound: Path, release: Release) -> KnownIssue:
+def break_case(kind: str, folder: Path, sound: Path, release: Release) -> Issue:
     """Break one finished case.
 
     Args:
@@ -73,7 +59,7 @@ def break_case(kind: str, folder: Path, sound: Path, release: Release) -> KnownI
         release: whose names and ids the files have.
     """
     breaks = ISSUES[OTHER_LABEL if kind == release.other_label else kind]
-    return KnownIssue(folder.name, kind, breaks(_Case(folder, sound, release)))
+    return Issue(folder.name, kind, breaks(_Case(folder, sound, release)))
 
 
 def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:

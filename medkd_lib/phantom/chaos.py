@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -22,13 +22,13 @@ from medkd_lib.phantom.chaos_grids import Size
 from medkd_lib.phantom.chaos_issues import (
     KIND_OF_PATIENT,
     SMALLEST_SET,
-    Issue,
     Kind,
     grey,
     issues,
 )
 from medkd_lib.phantom.chaos_patient import ChaosPatient, Image, Modality, make_patient
 from medkd_lib.phantom.chaos_truth import TruthRow, patient_name, truth_row
+from medkd_lib.phantom.known_issue import write_issues
 from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
 
 GENERATOR_VERSION = "3"
@@ -130,8 +130,8 @@ def write_chaos(
         ]
         truth = list(in_order(_write_patient, jobs, workers))
         if known_issues:
-            write_table(folder / "known_issues.csv", tuple(f.name for f in fields(Issue)), issues())
-        write_table(folder / "truth.csv", tuple(f.name for f in fields(TruthRow)), truth)
+            write_issues(folder, issues())
+        write_table(folder / "truth.csv", TruthRow, truth)
         text = _source_text(patients, size, seed, difficulty, known_issues)
         (folder / "SOURCE.txt").write_text(text, encoding="utf-8", newline="\n")
     return out

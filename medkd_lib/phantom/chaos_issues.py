@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from medkd_lib.phantom.chaos_patient import Modality
 from medkd_lib.phantom.chaos_truth import patient_name
+from medkd_lib.phantom.known_issue import Issue
 
 Kind = Literal["grey_spread", "numbers_with_z", "one_bit"]
 
@@ -36,21 +36,6 @@ WHAT: Mapping[Kind, str] = MappingProxyType(
 
 SMALLEST_SET = 5
 """Patients needed for every kind: three MR and two CT, the first of each staying sound."""
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: the patient.
-        kind: what is unusual.
-        what: the same in words.
-    """
-
-    case: str
-    kind: Kind
-    what: str
 
 
 def issues() -> list[Issue]:

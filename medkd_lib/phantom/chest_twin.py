@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -56,7 +56,7 @@ def refuse_issues(known_issues: bool, dataset: str) -> None:
 def write_truth(folder: Path, rows: Iterable[ChestTruth]) -> None:
     """Write ``truth.csv``, sorted by case."""
     ordered = sorted(rows, key=lambda row: row.case)
-    write_table(folder / "truth.csv", tuple(f.name for f in fields(ChestTruth)), ordered)
+    write_table(folder / "truth.csv", ChestTruth, ordered)
 
 
 def write_source(

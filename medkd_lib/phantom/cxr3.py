@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -107,8 +107,8 @@ def write_cxr3(
                 (building / row.file).write_bytes(image)
             truth += rows
         truth.sort(key=lambda row: row.file)
-        write_table(building / "labels.csv", LABEL_COLUMNS, truth)
-        write_table(building / "truth.csv", tuple(f.name for f in fields(TruthRow)), truth)
+        write_table(building / "labels.csv", TruthRow, truth, only=LABEL_COLUMNS)
+        write_table(building / "truth.csv", TruthRow, truth)
         (building / "SOURCE.txt").write_text(
             _source_text(
                 patients, len(truth), seed, difficulty, image_size, test_fraction, scanners

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from medkd_lib.phantom.hcc_grade import GRADES, STRENGTH, Difficulty
 from medkd_lib.phantom.hcc_patient import SCANS, HccPatient, hcc_patient, stream
 from medkd_lib.phantom.hcc_scan import hcc_ct
 from medkd_lib.phantom.hcc_truth import MassRow, TruthRow, truth_of
+from medkd_lib.phantom.known_issue import Issue, write_issues
 from medkd_lib.phantom.seg_files import write_seg
 from medkd_lib.phantom.twin_files import build_folder, check_request, in_order, write_table
 
@@ -90,21 +91,6 @@ class ClinicalRow:
 
     TCIA_ID: str
     grade: int | str
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: the CT series, or the patient if the sheet is meant.
-        kind: key of :data:`WHAT`.
-        what: the same in words.
-    """
-
-    case: str
-    kind: Kind
-    what: str
 
 
 @dataclass(frozen=True)
@@ -209,23 +195,19 @@ def write_hcc_tace(
         grade_of = {truth.patient: GRADES.index(truth.grade) for truth, _ in written}
         silent = {patient_name(i) for i, kind in kinds.items() if kind == "no_grade"}
         sheet = [ClinicalRow(n, "" if n in silent else g) for n, g in grade_of.items()]
-        _table(folder / "clinical.csv", ClinicalRow, sheet)
-        _table(building / "truth.csv", TruthRow, [truth for truth, _ in written])
-        _table(building / "masses.csv", MassRow, [m for _, masses in written for m in masses])
+        write_table(folder / "clinical.csv", ClinicalRow, sheet)
+        write_table(building / "truth.csv", TruthRow, [truth for truth, _ in written])
+        write_table(building / "masses.csv", MassRow, [m for _, masses in written for m in masses])
         if known_issues:
             series = {job.index: row.case for job, (row, _) in zip(jobs, written, strict=True)}
             listed = [
                 Issue(series[i] if kind == "second_series" else patient_name(i), kind, WHAT[kind])
                 for i, kind in kinds.items()
             ]
-            _table(building / "known_issues.csv", Issue, listed)
+            write_issues(building, listed)
         text = _source_text(patients, size, seed, difficulty, known_issues)
         (building / "SOURCE.txt").write_text(text, encoding="utf-8", newline="\n")
     return out
-
-
-def _table(path: Path, kind: type, rows: Sequence[object]) -> None:
-    write_table(path, tuple(f.name for f in fields(kind)), rows)
 
 
 def _write_ct(job: _Job) -> tuple[TruthRow, list[MassRow]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medkd_lib.phantom.brats_case import stored
-from medkd_lib.phantom.brats_issues import KnownIssue
 from medkd_lib.phantom.isles_centres import Size
 from medkd_lib.phantom.isles_patient import sample_stroke, scan_stroke
 from medkd_lib.phantom.isles_truth import IslesTruth, truth_of
+from medkd_lib.phantom.known_issue import Issue, write_issues
 from medkd_lib.phantom.opacities import Difficulty
 from medkd_lib.phantom.twin_files import (
     build_folder,
@@ -124,10 +124,9 @@ def write_isles(
         _write_bids(top, [row.case for row in truth])
         if known_issues:
             what = "no infarct is visible, and the mask holds background only"
-            issues = [KnownIssue(r.case, r.known_issue, what) for r in truth if r.known_issue]
-            columns = tuple(f.name for f in fields(KnownIssue))
-            write_table(building / "known_issues.csv", columns, issues)
-        write_table(building / "truth.csv", tuple(f.name for f in fields(IslesTruth)), truth)
+            issues = [Issue(r.case, r.known_issue, what) for r in truth if r.known_issue]
+            write_issues(building, issues)
+        write_table(building / "truth.csv", IslesTruth, truth)
         text = _source_text(patients, len(truth), size, seed, difficulty, known_issues)
         (building / "SOURCE.txt").write_text(text, encoding="utf-8", newline="\n")
     return out

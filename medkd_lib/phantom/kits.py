@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 from medkd_lib.phantom.abdomen_protocol import Size
@@ -15,7 +14,8 @@ from medkd_lib.phantom.abdomen_twin import (
     write_source,
 )
 from medkd_lib.phantom.kits_patient import kits_case
-from medkd_lib.phantom.twin_files import build_folder, in_order, write_table
+from medkd_lib.phantom.known_issue import Issue, write_issues
+from medkd_lib.phantom.twin_files import build_folder, in_order
 
 FOLDER = "dataset"
 
@@ -27,21 +27,6 @@ FIRST_OF_2023 = 300
 
 INTERRUPTED = 1
 """Index of the patient whose scan never came: documented in kits23 issue 35."""
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: whom it concerns.
-        kind: name of the defect.
-        what: the same in words.
-    """
-
-    case: str
-    kind: str
-    what: str
 
 
 def case_name(index: int) -> str:
@@ -98,8 +83,7 @@ def write_kits(
             name = case_name(INTERRUPTED)
             (folder / name / "imaging.nii.gz").unlink()
             issue = Issue(name, "missing_imaging", "an interrupted download: no imaging.nii.gz")
-            columns = tuple(f.name for f in fields(Issue))
-            write_table(building / "known_issues.csv", columns, [issue])
+            write_issues(building, [issue])
         write_source(
             building, "kits23", "medkd_lib.phantom.kits.write_kits",
             patients=patients, size=size, seed=seed, difficulty=difficulty,

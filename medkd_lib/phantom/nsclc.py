@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,9 +16,10 @@ from medkd_lib.phantom.chest_settings import Difficulty, Size
 from medkd_lib.phantom.chest_truth import ChestTruth
 from medkd_lib.phantom.chest_twin import ChestJob, check_arguments, write_source, write_truth
 from medkd_lib.phantom.dicom_files import write_ct_series
+from medkd_lib.phantom.known_issue import Issue, write_issues
 from medkd_lib.phantom.rtstruct_files import write_rtstruct
 from medkd_lib.phantom.seg_files import write_seg
-from medkd_lib.phantom.twin_files import build_folder, in_order, write_table
+from medkd_lib.phantom.twin_files import build_folder, in_order
 
 FOLDER = "nsclc_radiomics"
 
@@ -44,21 +44,6 @@ CUT_ROWS = 8
 
 FIRST_ISSUE = 100_000
 """Streams of broken patients lie apart from those of sound ones."""
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: folder of the patient.
-        kind: key of :data:`WHAT`.
-        what: the same in words.
-    """
-
-    case: str
-    kind: str
-    what: str
 
 
 def patient_name(number: int) -> str:
@@ -121,7 +106,7 @@ def write_nsclc(
                 for n, kind in ISSUES.items()
             ]
             rows = [Issue(patient_name(n), kind, WHAT[kind]) for n, kind in ISSUES.items()]
-            write_table(building / "known_issues.csv", tuple(f.name for f in fields(Issue)), rows)
+            write_issues(building, rows)
         write_truth(building, in_order(_write, jobs, workers))
         write_source(
             building, "nsclc_radiomics", "medkd_lib.phantom.nsclc.write_nsclc",

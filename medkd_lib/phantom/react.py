@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -12,9 +12,10 @@ import numpy as np
 from medkd_lib.phantom.dicom_files import write_ct_series, write_pet_series
 from medkd_lib.phantom.hcc_grade import GRADES, STRENGTH, Difficulty
 from medkd_lib.phantom.hcc_truth import MassRow, TruthRow, truth_of
+from medkd_lib.phantom.known_issue import Issue
 from medkd_lib.phantom.pet import HALF_LIFE_MIN, decay
 from medkd_lib.phantom.react_exam import Exam, Size, make_exam
-from medkd_lib.phantom.react_issues import KIND_OF_PATIENT, SMALLEST_SET, WHAT, Issue, Kind
+from medkd_lib.phantom.react_issues import KIND_OF_PATIENT, SMALLEST_SET, WHAT, Kind
 from medkd_lib.phantom.tissue_pet import Tracer
 from medkd_lib.phantom.twin_files import (
     build_folder,
@@ -165,7 +166,7 @@ def write_react(
         if known_issues:
             tables[building / "known_issues.csv"] = (Issue, listed)
         for path, (kind_of_row, rows) in tables.items():
-            write_table(path, tuple(f.name for f in fields(kind_of_row)), rows)
+            write_table(path, kind_of_row, rows)
         text = _source_text(patients, size, seed, difficulty, known_issues)
         (building / "SOURCE.txt").write_text(text, encoding="utf-8", newline="\n")
     return out

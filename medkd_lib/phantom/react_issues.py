@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -24,18 +23,3 @@ WHAT: Mapping[Kind, str] = MappingProxyType(
 
 SMALLEST_SET = max(KIND_OF_PATIENT) + 1
 """Patients needed for every kind, patient 0 staying sound."""
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: the exam.
-        kind: key of :data:`WHAT`.
-        what: the same in words.
-    """
-
-    case: str
-    kind: Kind
-    what: str

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medkd_lib.phantom.known_issue import write_issues
 from medkd_lib.phantom.sts_issues import (
     KIND_OF_PATIENT,
     PADDING_HU,
     SHIFT_MM,
     SMALLEST_SET,
-    Issue,
     Kind,
     issues,
 )
@@ -126,10 +126,9 @@ def write_sts(
                 if kind == "missing_outcome":
                     labels[index] = LabelRow(patient_name(index), "")
             labels.append(LabelRow(patient_name(patients), 0))
-            columns = tuple(f.name for f in fields(Issue))
-            write_table(folder / "known_issues.csv", columns, issues(patients))
-        write_table(folder / "labels.csv", tuple(f.name for f in fields(LabelRow)), labels)
-        write_table(folder / "truth.csv", tuple(f.name for f in fields(TruthRow)), truth)
+            write_issues(folder, issues(patients))
+        write_table(folder / "labels.csv", LabelRow, labels)
+        write_table(folder / "truth.csv", TruthRow, truth)
         text = _source_text(patients, size, seed, difficulty, known_issues)
         (folder / "SOURCE.txt").write_text(text, encoding="utf-8", newline="\n")
     return out

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from medkd_lib.phantom.known_issue import Issue
 from medkd_lib.phantom.sts_truth import patient_name
 
 Kind = Literal[
@@ -38,21 +38,6 @@ WHAT: Mapping[Kind, str] = {
 
 SMALLEST_SET = max(KIND_OF_PATIENT) + 1
 """Patients needed for every kind, patient 0 staying sound."""
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One line of ``known_issues.csv``.
-
-    Attributes:
-        case: folder name of the patient.
-        kind: what is broken.
-        what: the same in words.
-    """
-
-    case: str
-    kind: Kind
-    what: str
 
 
 def issues(patients: int) -> list[Issue]:

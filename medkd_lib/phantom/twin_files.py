@@ -7,8 +7,9 @@ import gzip
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -72,8 +73,18 @@ def in_order(
         yield from pool.map(make, jobs, chunksize=chunk)
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[object]) -> None:
-    """Write a CSV with one line per row, a column being the row's attribute of that name."""
+def write_table(
+    path: Path, kind: type[Any], rows: Iterable[object], *, only: Sequence[str] = ()
+) -> None:
+    """Write a CSV with one line per row.
+
+    Args:
+        path: file to write.
+        kind: dataclass of the rows; its fields are the columns.
+        rows: any number of them.
+        only: these fields alone, in this order; empty means all.
+    """
+    columns = only or [field.name for field in fields(kind)]
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns)

@@ -46,14 +46,17 @@ def test_a_folder_is_whole_or_absent(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep"]
 
 
-def test_table_has_the_named_columns(tmp_path: Path) -> None:
+def test_table_has_the_rows_fields_or_some_of_them_as_columns(tmp_path: Path) -> None:
     @dataclass
     class Row:
         b: str
         a: int
 
-    write_table(tmp_path / "t.csv", ("a", "b"), [Row("x,y", 1), Row("z", 2)])
-    assert (tmp_path / "t.csv").read_bytes() == b'a,b\n1,"x,y"\n2,z\n'
+    rows = [Row("x,y", 1), Row("z", 2)]
+    write_table(tmp_path / "t.csv", Row, rows)
+    assert (tmp_path / "t.csv").read_bytes() == b'b,a\n"x,y",1\nz,2\n'
+    write_table(tmp_path / "t.csv", Row, rows, only=("a",))
+    assert (tmp_path / "t.csv").read_bytes() == b"a\n1\n2\n"
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
