@@ -7,8 +7,9 @@ from torch import Tensor
 
 from medkd_lib.data.batches import Batch
 
-# What shows the same place in a batch of two modalities: image, its mask, its true counterpart.
+# What shows the same place in a batch: image, its mask, of two modalities the true counterpart.
 TOGETHER: Mapping[str, Sequence[str]] = {
+    "images": ("images", "masks"),
     "source": ("source", "source_masks", "true"),
     "target": ("target", "target_masks"),
     "more": ("more", "more_masks"),

@@ -26,6 +26,7 @@ def feature_distance(
     detach: bool = True,
     max_positions: int = 1024,
     generator: torch.Generator | None = None,
+    reduction: Literal["mean", "none"] = "mean",
 ) -> Tensor:
     r"""Return the distance of two maps of the same images, $s_{np}$ and $t_{np}$ at position p.
 
@@ -59,6 +60,7 @@ def feature_distance(
         max_positions: ``mmd`` only: larger maps are sampled, student and teacher at the same
             positions; 1024 are a map of 32².
         generator: of that sample; without one, larger maps are refused.
+        reduction: ``none`` gives one value per image, ``(N,)``.
 
     Raises:
         ValueError: shapes differ, an unknown kind, one value per channel in all and ``normalise``,
@@ -75,14 +77,19 @@ def feature_distance(
     if normalise:
         student, teacher = _normalised(student), _normalised(teacher)
     if kind == "l2":
-        return F.mse_loss(student, teacher)
+        return _reduced(F.mse_loss(student, teacher, reduction="none"), reduction)
     if kind == "cosine":
         # ½ |ŝ - t̂|², which is 1 - cos, and 0 where both are zero
         difference = unit(student.movedim(1, -1)) - unit(teacher.movedim(1, -1))
-        return difference.square().sum(dim=-1).mean() / 2
+        return _reduced(difference.square().sum(dim=-1), reduction) / 2
     chosen = some_positions(teacher, max_positions, generator)
     samples = (m.flatten(2)[..., chosen].transpose(1, 2) for m in (student, teacher))
-    return _mmd(*samples).mean()
+    return _reduced(_mmd(*samples), reduction)
+
+
+def _reduced(each: Tensor, reduction: str) -> Tensor:
+    """Return the mean over everything, or over everything of an image."""
+    return each.mean() if reduction == "mean" else each.reshape(len(each), -1).mean(dim=1)
 
 
 def _normalised(feature_map: Tensor) -> Tensor:

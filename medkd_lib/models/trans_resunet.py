@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from medkd_lib.models.levels import Levelled
 from medkd_lib.models.resnet_encoder import ResNetEncoder
 from medkd_lib.models.segmentation import Norm, SegmentationNetwork, norm_layer
 from medkd_lib.models.trans_resunet_blocks import DecoderStep, DilatedBranch, TransformerBranch
 
 
-class TransResUNet(SegmentationNetwork):
+class TransResUNet(Levelled, SegmentationNetwork):
     r"""Four maps down, two branches at the coarsest, four residual steps up; the image last.
 
     $$b = [\,\mathrm{transformer}(e_4)\,;\,\mathrm{dilated}(e_4)\,],\qquad
@@ -61,6 +63,8 @@ class TransResUNet(SegmentationNetwork):
     ours from random ones, unless the user loads them.
     """
 
+    encoder_parts: ClassVar[tuple[str, ...]] = ("encoder", "transformer", "dilated", "bottleneck")
+
     def __init__(
         self,
         in_channels: int,
@@ -84,6 +88,7 @@ class TransResUNet(SegmentationNetwork):
         self.transformer = TransformerBranch(coarsest, dim, norm, heads, layers, dropout)
         self.dilated = DilatedBranch(coarsest, dim, norm)
         self.bottleneck = nn.Identity()
+        self._level_channels = (*self.encoder.channels[:-1], 2 * dim)
         below = (2 * dim, 4 * width, 2 * width, width)
         skips = (*reversed(self.encoder.channels[:-1]), in_channels)
         above = (4 * width, 2 * width, width, width // 2)
@@ -92,13 +97,22 @@ class TransResUNet(SegmentationNetwork):
         )
         self.head = nn.Conv2d(width // 2, classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """Channels of the three maps that are skipped to the decoder, and of the bottleneck."""
+        return self._level_channels
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        r"""Return $e_1, e_2, e_3$ and the bottleneck b."""
         self.check_images(images)
-        skips: list[Tensor] = [images, *self.encoder(images)]
-        coarsest = skips.pop()
+        *maps, coarsest = self.encoder(images)
         # b = [transformer(e_4) ; dilated(e_4)]
-        x = self.bottleneck(torch.cat([self.transformer(coarsest), self.dilated(coarsest)], dim=1))
+        both = torch.cat([self.transformer(coarsest), self.dilated(coarsest)], dim=1)
+        return [*maps, self.bottleneck(both)]
+
+    def decode(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Return the logits; the last skip are the images themselves."""
+        *skips, x = [images, *maps]
         for step in self.decoder:
             # d_k = R_k([up(d_{k+1}) ; e_{k-1}])
             x = step(x, skips.pop())

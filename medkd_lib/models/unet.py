@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medkd_lib.models.levels import Levelled
 from medkd_lib.models.segmentation import Norm, SegmentationNetwork, double_conv, upsample
 
 # Of the network that CMEDL's group used beside it; with batch norm and 1 -> 2 channels 13,394,242
@@ -13,7 +14,7 @@ from medkd_lib.models.segmentation import Norm, SegmentationNetwork, double_conv
 PUBLISHED_WIDTHS = (64, 128, 256, 512, 512)
 
 
-class UNet(SegmentationNetwork):
+class UNet(Levelled, SegmentationNetwork):
     r"""Two convolutions per level on the way down, two on the way up, with all skips.
 
     $$d_l = C_l([e_l\,;\,\mathrm{up}(d_{l+1})]),\qquad e_{l+1} = C'_{l+1}(\mathrm{pool}(e_l))$$
@@ -57,6 +58,7 @@ class UNet(SegmentationNetwork):
             )
         handed_on = [widths[0], *widths[:-2]]  # by the decoder block of each level, top first
         super().__init__(in_channels, 2 ** (len(widths) - 1), norm, (handed_on[1], handed_on[0]))
+        self._level_channels = tuple(widths)
         before = [in_channels, *widths[:-1]]
         self.encoder = nn.ModuleList(
             double_conv(a, b, norm) for a, b in zip(before, widths, strict=True)
@@ -68,15 +70,23 @@ class UNet(SegmentationNetwork):
         )
         self.head = nn.Conv2d(handed_on[0], classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """Channels per level, full size first."""
+        return self._level_channels
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Return the encoder's maps, the bottleneck last."""
         self.check_images(images)
-        x = images
-        skips: list[Tensor] = []
+        maps: list[Tensor] = []
         for block in self.encoder:
-            x = block(F.max_pool2d(x, 2) if skips else x)
-            skips.append(x)
-        skips.pop()
+            # e_{l+1} = C'(pool(e_l))
+            maps.append(block(F.max_pool2d(maps[-1], 2) if maps else images))
+        return maps
+
+    def decode(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Return the logits."""
+        *skips, x = maps
         for block in self.decoder:
             # d_l = C([e_l ; up(d_{l+1})])
             x = block(torch.cat([skips.pop(), upsample(x)], dim=1))

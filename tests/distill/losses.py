@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medkd_lib.distill.attention import attention_transfer
+from medkd_lib.distill.balanced_kd import balanced_kd
 from medkd_lib.distill.chopra import chopra
 from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.contrast import crd_in_batch
@@ -55,6 +56,7 @@ class Family:
 
 
 LOGITS = Family((6, 5), lambda s, t: (1e4 * s.sign(), -1e4 * s.sign()))
+DENSE = Family((6, 3, 4, 3), lambda s, t: (1e4 * s.sign(), -1e4 * s.sign()))
 MAPS = Family((6, 3, 4, 3), lambda s, t: (1e3 * s, 1e3 * t))
 EMBEDDINGS = Family((6, 8), lambda s, t: (1e3 * s, 1e3 * t))
 TOKENS = Family((6, 4, 8), lambda s, t: (1e3 * s, 1e3 * t))
@@ -68,6 +70,11 @@ def _per_image(x: Tensor, low: float, high: float) -> Tensor:
 
 def _rotation(x: Tensor, seed: int) -> Tensor:
     return x @ torch.linalg.qr(random((x.shape[1], x.shape[1]), seed))[0]
+
+
+def _masks(labels: Tensor) -> Tensor:
+    """Three classes, laid out by an image's label."""
+    return (labels[:, None, None] + torch.arange(12).view(4, 3) // 2) % 3
 
 
 def _positions(x: Tensor) -> Tensor:
@@ -243,6 +250,13 @@ LOSSES: Mapping[str, Loss] = {
         LOGITS,
         "test_logits.py::test_dkd_equals_its_definition",
         "definition",
+        SHIFT,
+    ),
+    "balanced_kd": Loss(
+        lambda s, t, y: balanced_kd(s, t, _masks(y), 3.0),
+        DENSE,
+        "test_balanced_kd.py::test_lesion_and_background_have_the_same_say",
+        "PyTorch",
         SHIFT,
     ),
     "focal_loss": Loss(

@@ -203,3 +203,14 @@ def test_mmd_samples_student_and_teacher_at_the_same_positions() -> None:
 def test_errors(s: tuple[int, ...], t: tuple[int, ...], kind: Distance, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         feature_distance(torch.zeros(s), torch.zeros(t), kind)
+
+
+@EACH
+def test_image_by_image_it_has_the_same_mean(kind: Distance) -> None:
+    s, t = maps(0), maps(1)
+    each = feature_distance(s, t, kind, normalise=False, reduction="none")
+    assert each.shape == (len(s),)
+    whole = float(feature_distance(s, t, kind, normalise=False))
+    assert float(each.mean()) == pytest.approx(whole, rel=1e-12)
+    alone = float(feature_distance(s[2:3], t[2:3], kind, normalise=False))
+    assert float(each[2]) == pytest.approx(alone, rel=1e-12)
