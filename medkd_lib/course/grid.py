@@ -26,8 +26,8 @@ class Setting(_Part):
 
     ``patients`` is a number, or one for each of the joined sets; ``twin_seed`` draws them, other
     ones than the lesson's own where those have been looked at; ``real_folder`` is a folder under
-    ``MEDKD_REAL_DATA``; ``options`` are the experiment's, for this setting alone; ``arms`` and
-    ``seeds`` empty mean all of the grid's.
+    ``MEDKD_REAL_DATA``, or one for each of the joined sets, joined likewise; ``options`` are the
+    experiment's, for this setting alone; ``arms`` and ``seeds`` empty mean all of the grid's.
     """
 
     id: str
@@ -72,13 +72,13 @@ class Setting(_Part):
                 for name, count in zip(self.datasets, counts, strict=True)
             ]
         base = os.environ.get("MEDKD_REAL_DATA", "")
-        root = Path(base) / self.real_folder
-        if not base or not root.is_dir():
+        roots = [Path(base) / folder for folder in self.real_folder.split("+")]
+        if missing := [root.name for root in roots if not base or not root.is_dir()]:
             raise FileNotFoundError(
                 f"setting {self.id} needs real images: set MEDKD_REAL_DATA to the folder that "
-                f"holds {self.real_folder!r} (found {base!r}), or leave it out with --settings"
+                f"holds {missing} (found {base!r}), or leave it out with --settings"
             )
-        return [root]
+        return roots
 
 
 class ContrastPlan(_Part):
@@ -111,7 +111,7 @@ class Grid(_Part):
     """
 
     lesson: str
-    experiment: Literal["logits", "teachers", "students", "cmedl", "react"]
+    experiment: Literal["logits", "teachers", "students", "cmedl", "react", "joint"]
     declared: str
     options: dict[str, Option] = {}
     seeds: list[int]

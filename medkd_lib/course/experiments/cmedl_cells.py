@@ -12,10 +12,9 @@ from medkd_lib.course.experiments.cmedl_sources import SARCOMA, material
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.course.experiments.cmedl_translation import translation_report
 from medkd_lib.course.experiments.folds import FOLDS
+from medkd_lib.course.experiments.mask_measures import joined, measured_masks, usual_place
 from medkd_lib.course.experiments.modalities import Modalities
 from medkd_lib.course.experiments.outcome import Measured
-from medkd_lib.data.sections import Sections
-from medkd_lib.evaluate.false_positives import by_case, false_positives
 from medkd_lib.methods.bedside import PSEUDO_ONLY
 from medkd_lib.methods.cmedl_parts import STUDENTS
 from medkd_lib.train import Trained
@@ -26,7 +25,6 @@ GEOMETRY = "geometry"
 TOLERANCE_MM = 5.0
 # A region of four pixels of a chest section on a section without tumour is a false positive.
 LEAST_MM2 = 100.0
-MEASURES = ("dice", "surface_dice", "hd95_mm")
 
 
 def run_cell(
@@ -75,23 +73,9 @@ def answered(study: CmedlStudy, arm: str) -> Measured:
 
 def measured(study: CmedlStudy, masks: NDArray[np.bool_], extras: Mapping[str, float]) -> Measured:
     """Return the numbers of every test case from the masks of its sections."""
-    test = study.modalities.test
-    table = study.scores(masks, tolerance_mm=TOLERANCE_MM)
-    alarms = by_case(
-        false_positives(
-            masks, test.masks.numpy() > 0, test.ids, test.spacing_mm, least_mm2=LEAST_MM2
-        )
-    ).reindex(table.index)
-    cases = [name.rsplit("/", 1)[0] for name in test.ids]
-    first = [cases.index(case) for case in table.index]
-    return Measured(
-        cases=list(table.index),
-        patients=[test.patients[i] for i in first],
-        split=study.modalities.split,
-        values={name: table[name].tolist() for name in MEASURES}
-        | {"false_alarms": alarms.share.tolist()},
-        strata={name: values[first].tolist() for name, values in test.facts.items()},
-        extras=extras,
+    m = study.modalities
+    return measured_masks(
+        masks, m.test, m.split, extras, tolerance_mm=TOLERANCE_MM, least_mm2=LEAST_MM2
     )
 
 
@@ -103,35 +87,3 @@ def translation(study: CmedlStudy, trained: Trained, masks: NDArray[np.bool_]) -
         study.translated(trained), m.test, m.teaching, student=m.student, teacher=m.teacher,
         teacher_dice=float(np.nanmean(found.dice)),
     )  # fmt: skip
-
-
-def usual_place(sections: Sections) -> NDArray[np.bool_]:
-    """Return where half of the training sections with tumour show it, or more; ``(H, W)``.
-
-    A guess without pixels: if it is good, the frame gave the answer away. Should nothing be shown
-    by one half, it is the place that most of them show.
-    """
-    shows = (sections.masks > 0).flatten(1).any(dim=1)
-    share = (sections.masks[shows] > 0).float().mean(dim=0)
-    guess: NDArray[np.bool_] = (share >= min(0.5, float(share.max()))).numpy()
-    return guess
-
-
-def joined(parts: Sequence[Measured]) -> Measured:
-    """Return the folds of one run as one: every patient was tested once."""
-    if len(parts) == 1:
-        return parts[0]
-    values, strata = (
-        {n: [x for p in parts for x in getattr(p, kind)[n]] for n in getattr(parts[0], kind)}
-        for kind in ("values", "strata")
-    )
-    # Folds without one of the numbers (no tumour beside soft tissue) leave it to the others.
-    names = list(dict.fromkeys(name for p in parts for name in p.extras))
-    return Measured(
-        cases=[c for p in parts for c in p.cases],
-        patients=[x for p in parts for x in p.patients],
-        split="+".join(p.split[:6] for p in parts),
-        values=values,
-        strata=strata,
-        extras={n: float(np.mean([p.extras[n] for p in parts if n in p.extras])) for n in names},
-    )

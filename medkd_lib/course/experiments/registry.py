@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from medkd_lib.course.experiments import (
     cmedl_cells,
+    joint_cells,
     logits,
     react_arms,
     react_cells,
@@ -34,6 +35,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "students": Experiment(students.run_cell, students.TEACHERS),
         # One training serves all arms of a seed; the first to run fills the cache.
         "cmedl": Experiment(cmedl_cells.run_cell, ("alone",)),
+        "joint": Experiment(joint_cells.run_cell, ("alone", "pooled")),
         "react": Experiment(react_cells.run_cell, react_arms.TEACHERS),
     }
 )

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
+from medkd_lib.course.experiments.window_places import (
+    Corner,
+    upright_windows,
+    window_corners,
+)
 from medkd_lib.data.case import Case
 from medkd_lib.data.field import inside_field
 from medkd_lib.data.index import Index
@@ -74,41 +77,18 @@ def _windows(
 ) -> Sections | None:
     """Return a patient's windows, or None where none fits."""
     side = round(WINDOW_MM / PIXEL_MM)
-    if min(field.shape[:2]) < side:
-        return None
-    # (K, I', J'): whether a window that begins at (i, j) of slice k lies in the field entirely
-    inside = torch.from_numpy(field).permute(2, 0, 1)[:, None].float()
-    fits = (F.avg_pool2d(inside, side, stride=1)[:, 0] > 1 - 1e-6).numpy()
-    if not fits.any():
-        return None
-    if moving:
-        corners = [(k, *_one_of(fits[k], rng)) for k in range(len(fits)) if fits[k].any()]
-    else:
-        # The place that fits on the most slices; among equals, one at random.
-        slices = fits.sum(axis=0)
-        i, j = _one_of(slices == slices.max(), rng)
-        corners = [(k, i, j) for k in np.flatnonzero(fits[:, i, j]).tolist()]
-    return _cut(prepared, corners, side)
+    corners = window_corners(field, side, rng, moving=moving)
+    return _cut(prepared, corners, side) if corners else None
 
 
-def _one_of(allowed: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
-    places = np.argwhere(allowed)
-    i, j = places[rng.integers(len(places))]
-    return int(i), int(j)
-
-
-def _cut(prepared: Prepared, corners: list[tuple[int, int, int]], side: int) -> Sections:
+def _cut(prepared: Prepared, corners: list[Corner], side: int) -> Sections:
     case: Case = prepared.case
     if prepared.mask is None:
         raise ValueError(f"case {case.id}: sections need a mask; name one in the recipe")
 
-    def upright(volume: Tensor) -> Tensor:
-        cuts = [volume[i : i + side, j : j + side, k].T for k, i, j in corners]
-        return torch.stack(cuts).contiguous()
-
     # [0, 1] of the recipe → [-1, 1]
     images = {
-        name: 2 * upright(channel).float()[:, None] - 1
+        name: 2 * upright_windows(channel, corners, side).float()[:, None] - 1
         for name, channel in zip(MODALITIES, prepared.image, strict=True)
     }
     mask = (prepared.mask > 0).to(torch.uint8)
@@ -116,7 +96,7 @@ def _cut(prepared: Prepared, corners: list[tuple[int, int, int]], side: int) -> 
     volume_ml = np.full(len(corners), float(mask.sum()) * voxel_ml)
     return Sections(
         images,
-        upright(mask),
+        upright_windows(mask, corners, side),
         (case.patient,) * len(corners),
         tuple(f"{case.id}/k{k:03d}" for k, _, _ in corners),
         (PIXEL_MM, PIXEL_MM, SLICE_MM),

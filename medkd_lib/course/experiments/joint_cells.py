@@ -1,0 +1,108 @@
+"""Lesson 06: the cells of its recorded experiment, and the numbers of one arm."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from medkd_lib.course.experiments.joint_arms import ARMS, GEOMETRY, Arm
+from medkd_lib.course.experiments.joint_budget import LESSON, Architecture
+from medkd_lib.course.experiments.joint_change import changed
+from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_probe import probes
+from medkd_lib.course.experiments.joint_sets import Foreground
+from medkd_lib.course.experiments.joint_sources import folds_in, joint_cohort
+from medkd_lib.course.experiments.joint_study import JointStudy, scores
+from medkd_lib.course.experiments.mask_measures import joined, measured_masks, usual_place
+from medkd_lib.course.experiments.outcome import Measured
+from medkd_lib.data.sections import Sections
+
+# Below this a patient's lesion was hardly found.
+MISSED = 0.05
+
+
+def run_cell(
+    datasets: Sequence[str], roots: Sequence[str], arm: str, seed: int,
+    options: Mapping[str, object], fabric: Fabric,
+) -> Measured:  # fmt: skip
+    """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
+
+    The first dataset is the target, those in the option ``external`` are only tested on, all
+    others are sources. The real family's target is tested fold by fold.
+    """
+    folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
+    external = [name for name in str(options.get("external", "")).split("+") if name]
+    sources = [name for name in datasets[1:] if name not in external]
+    way = None if arm == GEOMETRY else ARMS[arm]
+    shows: Foreground = "other" if way and way.material == "other structure" else "lesion"
+    found = []
+    for fold in folds_in(datasets[0]):
+        cohort = joint_cohort(
+            folders, datasets[0], sources, external, seed, fold=fold, sources_show=shows
+        )
+        if way is None:
+            found.append(guessed(cohort))
+            continue
+        study = JointStudy(
+            changed(cohort, way, seed), LESSON, seed, fabric,
+            cast(Architecture, options.get("architecture", "unet")),
+        )  # fmt: skip
+        found.append(answered(study, way))
+    return joined(found)
+
+
+def guessed(cohort: JointCohort) -> Measured:
+    """Return what the usual place of a lesson is worth, without one pixel: `GEOMETRY`."""
+    guess = usual_place(cohort.train[cohort.target])
+    return _measured(cohort, np.repeat(guess[None], len(cohort.test), axis=0), {})
+
+
+def answered(study: JointStudy, arm: Arm) -> Measured:
+    """Return what an arm answers for the test patients, with its numbers.
+
+    Beside those of every case: the mean Dice of validation patients and of every external set, the
+    share of test patients whose lesion was hardly found, the mean of the worst tenth, and of a
+    joint teacher's members how well a probe tells each source from the target.
+    """
+    trained, cohort = study.train(arm), study.cohort
+    extras = {"val_dice": _mean_dice(study.masks(trained, cohort.val), cohort.val)}
+    for name, sections in cohort.external.items():
+        extras[f"dice_{name}"] = _mean_dice(study.masks(trained, sections), sections)
+    if arm.teacher == "joint" and arm.members == "sources":
+        extras |= {
+            f"probe_{source}": probe.balanced_accuracy
+            for source, probe in probes(study, arm.domain).items()
+        }
+    found = _measured(cohort, study.masks(trained, cohort.test), extras)
+    dice = np.sort(np.asarray(found.values["dice"]))
+    dice = dice[np.isfinite(dice)]
+    tail = {
+        "missed": float((dice < MISSED).mean()),
+        "dice_median": float(np.median(dice)),
+        "dice_worst_tenth": float(dice[: max(1, round(len(dice) / 10))].mean()),
+    }
+    return Measured(
+        found.cases, found.patients, found.split, found.values, found.strata, extras | tail
+    )
+
+
+def tolerance_mm(sections: Sections) -> float:
+    """Return the tolerance of the surface Dice: a pixel of the sections."""
+    return sections.spacing_mm[0]
+
+
+def _measured(
+    cohort: JointCohort, masks: NDArray[np.bool_], extras: Mapping[str, float]
+) -> Measured:
+    pixel = tolerance_mm(cohort.test)
+    return measured_masks(
+        masks, cohort.test, cohort.split, extras, tolerance_mm=pixel, least_mm2=4 * pixel**2
+    )
+
+
+def _mean_dice(masks: NDArray[np.bool_], sections: Sections) -> float:
+    found = scores(masks, sections, tolerance_mm=tolerance_mm(sections))
+    return float(np.nanmean(found.dice))

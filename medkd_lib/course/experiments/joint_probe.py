@@ -1,0 +1,46 @@
+"""Lesson 06: whether a source's teacher still knows which dataset an image is from."""
+
+import torch
+from torch import Tensor
+
+from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.data.sections import Sections
+from medkd_lib.evaluate.domain_probe import Probe, linear_probe
+from medkd_lib.methods.joint_parts import Domain
+from medkd_lib.models.domain_classifier import pooled
+from medkd_lib.models.levels import Levelled
+
+AT_ONCE = 64
+
+
+def probes(study: JointStudy, domain: Domain | None, level: int = -1) -> dict[str, Probe]:
+    """Return, for the teacher of each source, how well a linear probe tells it from the target.
+
+    Both sides are training patients, as the teacher saw both; a probe is read on patients whom
+    *it* was not fitted on.
+
+    Args:
+        study: whose teachers; they are trained if need be.
+        domain: how they hide domains.
+        level: of the maps, -1 the bottleneck.
+    """
+    found, cohort = {}, study.cohort
+    own = cohort.train[cohort.target]
+    for source in cohort.sources:
+        network = levelled(study.source_teacher(source, domain))
+        theirs = cohort.train[source]
+        features = [bottleneck(network, s, level) for s in (own, theirs)]
+        labels = [cohort.target] * len(own) + [source] * len(theirs)
+        patients = [*own.patients, *theirs.patients]
+        found[source] = linear_probe(torch.cat(features), labels, patients, folds=3)
+    return found
+
+
+@torch.no_grad()
+def bottleneck(network: Levelled, sections: Sections, level: int = -1) -> Tensor:
+    """Return the mean over positions of a network's map of sections, ``(N, C)``."""
+    network.eval()
+    device = next(network.parameters()).device
+    chunks = sections.images["image"].split(AT_ONCE)
+    maps = [network.encode(chunk.to(device).float())[level] for chunk in chunks]
+    return torch.cat([pooled(m).cpu() for m in maps])

@@ -1,0 +1,60 @@
+"""The numbers of an arm of lesson 06."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from medkd_lib.course.experiments.joint_arms import ARMS
+from medkd_lib.course.experiments.joint_cells import answered, guessed
+from medkd_lib.course.experiments.joint_probe import bottleneck, probes
+from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.methods.joint_parts import Domain
+from tests.course.joint_material import SOURCES, cohort
+from tests.course.test_joint_study import TINY
+
+
+def study(fabric: Fabric) -> JointStudy:
+    return JointStudy(cohort(external=True), TINY, 0, fabric)
+
+
+def test_an_arm_has_a_number_per_patient_and_some_of_all(cpu: Fabric) -> None:
+    found = answered(study(cpu), ARMS["joint"])
+    assert found.patients == [f"isles2022:{p:03d}" for p in range(30, 34)]
+    assert set(found.values) == {"dice", "surface_dice", "hd95_mm", "false_alarms"}
+    names = {"val_dice", "dice_msd_hippocampus", "missed", "dice_median", "dice_worst_tenth"}
+    assert set(found.extras) == names | {f"probe_{s}" for s in SOURCES}
+    dice = np.asarray(found.values["dice"])
+    assert found.extras["dice_worst_tenth"] == pytest.approx(dice.min())
+    assert found.extras["dice_median"] == pytest.approx(np.median(dice))
+    assert found.extras["missed"] == pytest.approx((dice < 0.05).mean())
+    alone = answered(study(cpu), ARMS["alone"])
+    assert set(alone.extras) == names
+
+
+def test_a_guess_sees_no_pixel(cpu: Fabric) -> None:
+    one = cohort()
+    other = cohort()
+    other.test.images["image"].zero_()
+    assert guessed(one).values == guessed(other).values
+
+
+def test_a_probe_finds_what_nobody_hid(cpu: Fabric) -> None:
+    """The noise of the sets differs; an encoder that has hardly learnt shows it."""
+    # a norm per image would bring all noise to one strength
+    one = JointStudy(cohort(), replace(TINY, norm="batch"), 0, cpu)
+    found = probes(one, Domain(weight=0.0))
+    assert set(found) == set(SOURCES)
+    assert all(p.balanced_accuracy > 0.8 and p.chance == 0.5 for p in found.values())
+
+
+def test_a_bottleneck_is_asked_in_parts(cpu: Fabric) -> None:
+    one = study(cpu)
+    network, sections = levelled(one.alone()), one.cohort.train[SOURCES[0]]
+    features = bottleneck(network, sections)
+    assert features.shape == (len(sections), 8)
+    with torch.no_grad():
+        alone = network.encode(sections.images["image"][5:6])[-1].mean((2, 3))[0]
+    torch.testing.assert_close(features[5], alone)
