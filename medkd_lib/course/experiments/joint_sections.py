@@ -1,6 +1,6 @@
 """Sections of any set of `JOINT_SETS`: one channel, one foreground, one size."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ def joint_sections(
 
     Args:
         found: a set of the table, real or a twin.
-        foreground: which label ids count.
+        foreground: what counts, see `JointSet`.
         moving: where sections are windows, every one lies elsewhere, for training; False gives all
             sections of a case the same place, so that they make a volume.
         seed: of the places of windows.
@@ -38,16 +38,16 @@ def joint_sections(
             for a window).
     """
     chosen = joint_set(found.manifest.id)
-    labels, recipe = chosen.labels(foreground), chosen.recipe
+    recipe = chosen.recipe
     cases = [case for case in found.cases if set(recipe.roles) <= case.files.keys()]
     volumes = Volumes(found.manifest, cases, recipe)
     parts = []
     for row, case in enumerate(cases):
         prepared = volumes[row]
         assert prepared.mask is not None  # the recipe names one
-        mask = torch.from_numpy(np.isin(prepared.mask.numpy(), labels))
+        mask = chosen.foreground(foreground, prepared.image[0].float(), prepared.mask)
         shown = replace(prepared, mask=mask)
-        key = key_of(case=volumes.key(case), labels=labels)
+        key = key_of(case=volumes.key(case), foreground=foreground, of=asdict(chosen))
         volume_ml = float(mask.sum()) * float(np.prod(chosen.frame.spacing_mm)) / 1000
         if chosen.windows:
             rng = np.random.default_rng([seed, row])

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 from medkd_lib.course.experiments.lung_sections import Frame
 from medkd_lib.data.intensity import Intensity, Window
 from medkd_lib.data.recipe import Recipe
@@ -19,6 +22,8 @@ Foreground = Literal["lesion", "other"]
 SOFT_TISSUE: Window = (-160.0, 240.0)
 # Of the real family's sections, in pixels.
 SIDE = 64
+# Of a prepared image; fat is 0.15 in the window above, a stripped brain's surroundings are 0.
+AIR = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class JointSet:
         frame: of its sections.
         why: this image and this foreground, and no other.
         other: label ids of another structure, for the control with unrelated sources. An organ is
-            taken with its masses: holes in it would tell where they are.
+            taken with its masses: holes in it would tell where they are. Empty: the set labels
+            nothing else, and the other structure is the body, all that is brighter than air.
         windows: cut the sections as windows at random places, since the images are crops around
             the answer. False puts whole sections in the middle of a frame.
     """
@@ -58,20 +64,18 @@ class JointSet:
             (self.image,), self.mask, spacing_mm=self.frame.spacing_mm, intensity=(self.intensity,)
         )
 
-    def labels(self, foreground: Foreground) -> tuple[int, ...]:
-        """Return the label ids of a foreground.
+    def foreground(self, what: Foreground, image: Tensor, labels: Tensor) -> Tensor:
+        """Return a foreground of a prepared case, bool, of the image's shape.
 
-        Raises:
-            ValueError: the set labels no other structure.
+        Args:
+            what: which one.
+            image: on [0, 1].
+            labels: label ids.
         """
-        ids = self.lesion if foreground == "lesion" else self.other
-        if not ids:
-            raise ValueError(
-                f"foreground: {self.dataset} labels nothing but what is looked for, found "
-                f"{foreground!r}; those with another structure are "
-                f"{[s.dataset for s in JOINT_SETS.values() if s.other]}"
-            )
-        return ids
+        if what == "other" and not self.other:
+            return image > AIR
+        ids = self.lesion if what == "lesion" else self.other
+        return torch.isin(labels, torch.tensor(ids, dtype=labels.dtype))
 
 
 # A stripped brain is at most 190 mm long; slices of acute scans are up to 5 mm thick.
