@@ -144,9 +144,10 @@ def missing_rows(study: ReactStudy, trained: Mapping[str, Trained]) -> pd.DataFr
     """Return macro AUC of networks by what they are shown at the test, with intervals."""
     names, rows = study.cohort.class_names, []
     for arm, network in trained.items():
-        whole = classifier_of(network).names
-        shows = {"CT alone": bedside(classifier_of(network))}
-        if len(whole) > len(shows["CT alone"]):
+        whole, own = classifier_of(network).names, bedside(classifier_of(network))
+        # A teacher's branches have no CT of their own to be asked about: it is shown them all.
+        shows = {"CT alone" if own == ("ct",) else "everything": own}
+        if len(whole) > len(own):
             shows |= {"PET alone": ("pet",), "CT and PET": whole}
         for what, branches in shows.items():
             for dose in (study.cohort.doses[0], study.cohort.doses[-1]):

@@ -1,23 +1,26 @@
-"""What lesson 05 looks at: scans and doses, graphs, attention, where a network looks."""
+"""What lesson 05 looks at: scans, graphs, attention, where a network looks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from medkd_lib.course.experiments.liver_blocks import around, cut, label_ids, recipe_of, voxels_of
+from medkd_lib.course.experiments.liver_blocks import (
+    DOSES,
+    around,
+    cut,
+    label_ids,
+    recipe_of,
+    voxels_of,
+)
 from medkd_lib.course.experiments.liver_frame import COARSE_LIVER
 from medkd_lib.course.experiments.react_cohort import SEEN
 from medkd_lib.course.experiments.react_sources import SARCOMA
 from medkd_lib.course.experiments.react_study import ask, bedside, classifier_of
 from medkd_lib.course.experiments.sts_scans import HIGHEST_SUV, WINDOW_HU
-from medkd_lib.course.experiments.sts_scans import dose as sarcoma_dose
 from medkd_lib.course.lesson import Images
 from medkd_lib.data.blocks import Blocks
-from medkd_lib.data.recipe import Recipe
 from medkd_lib.data.volumes import Volumes
 from medkd_lib.evaluate.saliency import grad_cam, localisation
 from medkd_lib.methods.react_kd_released import ReleasedStudent
@@ -26,20 +29,12 @@ from medkd_lib.models.region_graph import RegionGraph, region_graph
 from medkd_lib.models.region_masks import Regions
 from medkd_lib.models.small_cnn import parameter_count
 from medkd_lib.models.tap import tap
-from medkd_lib.phantom.low_dose import LowDose, added_variance, measure, scan_low_dose
-from medkd_lib.phantom.low_dose_fast import noise_std
-from medkd_lib.phantom.low_dose_released import released_projection_std
-from medkd_lib.phantom.tissue import MU_WATER_65KEV
 from medkd_lib.show.cbam import AttentionLook
 from medkd_lib.show.liver import BoxScans
-from medkd_lib.show.low_dose import DosePictures
 from medkd_lib.show.volume_looks import VolumeMaps
 from medkd_lib.train import Trained
 
 TUMOUR_NAMES = ("tumour", "core", "rim")
-RAYS = 4000
-# Of a slice to which the released law is put: from air to bone, and as wide as a CT's field.
-SPAN_HU, FIELD_MM = 2000.0, 450.0
 
 
 def scans_of(
@@ -89,45 +84,6 @@ def scans_of(
     return found
 
 
-def noise_laws() -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]],
-                          dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:  # fmt: skip
-    """Return paths through water in cm, the noise of a ray behind them by law, and simulated rays.
-
-    The last law is the released one, on a slice scaled to [0, 1] and 45 cm wide.
-    """
-    path = np.linspace(2.0, 45.0, 60)
-    integral = torch.from_numpy(path * MU_WATER_65KEV)
-    noise = torch.Generator().manual_seed(0)
-    laws, dots = {}, {}
-    for photons in (5e5, 5e4, 5e3):
-        dose, title = LowDose(photons), f"counts, I0 = {photons:g}"
-        laws[title] = added_variance(integral, dose).sqrt().numpy()
-        at = integral[4::8]
-        rays = measure(at.expand(RAYS, -1), dose, noise)
-        dots[title] = path[4::8], rays.std(dim=0).numpy()
-    laws["released, dose = 5e4"] = released_projection_std(
-        torch.from_numpy(path), 5e4, hu_span=SPAN_HU, field_mm=FIELD_MM
-    ).numpy()
-    return path, laws, dots
-
-
-def one_dose(images: Images, share: float = 0.1) -> DosePictures:
-    """Return one patient's slice scanned again at a share of its dose, on the boxes' grid."""
-    frame = COARSE_LIVER
-    recipe = Recipe(("ct",), spacing_mm=(frame.spacing_mm,) * 3, intensity="as_stored")
-    prepared = Volumes(images.manifest, images.index.cases[:1], recipe)[0].image[0]
-    hu = prepared[:, :, prepared.shape[2] // 2].T[None].float()
-    dose = (
-        sarcoma_dose(share) if images.manifest.id == SARCOMA
-        else frame.dose(images.manifest.id, share)
-    )  # fmt: skip
-    scan = scan_low_dose(hu, frame.spacing_mm, dose, torch.Generator().manual_seed(0))
-    noise = noise_std(hu, frame.spacing_mm, dose)
-    return DosePictures(
-        scan.line_integrals[0], scan.measured[0], hu[0], scan.hu[0], noise[0], f"{share:.0%}"
-    )
-
-
 def looks_of(trained: Trained, boxes: Blocks, *, place_by_place: bool = False) -> VolumeMaps:
     """Return where a network looks, and how much of that lies in the tumour."""
     maps = where_it_looks(trained, boxes, place_by_place=place_by_place)
@@ -172,7 +128,7 @@ def attention_of(trained: Trained, box: Blocks, doses: Sequence[str]) -> dict[st
             channels = attention.channel_weights(seen["narrow"])
             weighed = channels[:, :, None, None, None] * seen["narrow"]
             places = attention.place_weights(weighed)
-        title = "full dose" if dose == "ct" else dose.removeprefix("ct_").replace("_", " ")
+        title = f"{DOSES[dose]:.0%} of the dose" if dose in DOSES else "full dose"
         looks[title] = AttentionLook(channels[0], places[0, 0], image[0, 0])
     return looks
 

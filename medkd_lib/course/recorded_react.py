@@ -43,6 +43,9 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
         wanted = f"sts_{config.target}" if images.evidence != "phantom" else "sts_twin"
     if not known:
         print("nothing of this grid is recorded yet: `medkd record 05`")
+        # Images of the reader's own, or the sarcomas' twin, are no setting of the grid.
+        declared = {s.id for s in recorded.grid.settings}
+        wanted = wanted if wanted in declared else DEFAULT
         return Shown(wanted, wanted, False)
     if wanted not in known:
         default = DEFAULT if DEFAULT in known else next(iter(known))

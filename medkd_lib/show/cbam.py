@@ -83,7 +83,7 @@ def attention_looks(
     tall = next(iter(cuts.values())).shape
     aspect = pixel_aspect(spacing_mm, plane)
     with course_style():
-        wide = 2.75
+        wide = 3.6
         high = min(1.5, tall[0] / tall[1] * aspect) * wide
         figure, axes = plt.subplots(
             2, len(looks), figsize=(wide * len(looks) + 1.4, 2.5 + high + 0.5), squeeze=False,
@@ -99,8 +99,7 @@ def attention_looks(
             draw_section(below, pixels, [outline], aspect=aspect)
             patient_sides(below, plane)
         axes[0][0].set_ylabel("channel weight")
-        axes[1][0].set_ylabel("place weight", fontsize=12)
-        figure.colorbar(heat.bar, ax=axes[1], shrink=0.9, pad=0.015)
+        figure.colorbar(heat.bar, ax=axes[1], shrink=0.9, pad=0.015, label="place weight")
     return figure
 
 

@@ -82,7 +82,6 @@ def reliability_diagram(predictions: Mapping[str, Predictions], bins: int = 8) -
         for ax, (name, p) in zip(axes[0], predictions.items(), strict=True):
             r = reliability(p, bins)
             ax.plot([0, 1], [0, 1], "--", color=OKABE_ITO["grey"], lw=1)
-            ax.vlines(r.confidence, r.accuracy, r.confidence, color=OKABE_ITO["vermillion"], lw=2)
             ax.scatter(
                 r.confidence,
                 r.accuracy,
@@ -90,6 +89,15 @@ def reliability_diagram(predictions: Mapping[str, Predictions], bins: int = 8) -
                 color=OKABE_ITO["blue"],
                 zorder=3,
                 clip_on=False,
+            )
+            # Over the dots: a bin of all cases would hide its own distance from the line.
+            ax.vlines(
+                r.confidence,
+                r.accuracy,
+                r.confidence,
+                color=OKABE_ITO["vermillion"],
+                lw=3,
+                zorder=4,
             )
             ece = expected_calibration_error(p)
             ax.set(

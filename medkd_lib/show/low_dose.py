@@ -1,17 +1,23 @@
 """Figures of a low-dose scan: where its noise comes from, where it goes, and two laws of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
+from medkd_lib.evaluate.segment import bounding_box
 from medkd_lib.show.style import METHOD, OKABE_ITO, STUDENT, TEACHER, course_style
 
 ABDOMEN_WINDOW = (-160.0, 240.0)
+# A slice is shown as far as its body reaches: the rest is air.
+LEAST_BODY_HU, AIR_AROUND = -500.0, 3
 LINES = tuple(
     zip(
         (METHOD, OKABE_ITO["vermillion"], TEACHER, STUDENT),
@@ -29,7 +35,7 @@ class DosePictures:
         line_integrals, measured: ``(views, bins)`` without and with noise.
         full, low: ``(H, W)`` in HU.
         noise_std: ``(H, W)`` expected standard deviation in HU.
-        dose: name of the level, such as ``I0 = 5e4``.
+        dose: name of the level, such as ``10 % of the dose``.
 
     Raises:
         ValueError: pictures that should have one shape have two.
@@ -57,8 +63,8 @@ def dose_pictures(pictures: DosePictures, window: tuple[float, float] = ABDOMEN_
     """Draw sinogram, image and noise of a slice at low dose.
 
     Above: line integrals without noise, with noise, and their difference. Below: the slice, the
-    slice at low dose, their difference, and the expected noise per pixel. The differences are
-    drawn to three standard deviations of themselves.
+    slice at low dose, their difference, and the expected noise per pixel, without the air around
+    the body. The differences are drawn to three standard deviations of themselves.
 
     Args:
         pictures: of one slice.
@@ -67,45 +73,67 @@ def dose_pictures(pictures: DosePictures, window: tuple[float, float] = ABDOMEN_
     clean, noisy = np.asarray(pictures.line_integrals), np.asarray(pictures.measured)
     full, low = np.asarray(pictures.full), np.asarray(pictures.low)
     with course_style():
-        figure, axes = plt.subplots(2, 4, figsize=(15.6, 7.4))
+        figure, axes = plt.subplots(2, 4, figsize=(13.0, 7.0), width_ratios=[1, 1, 1.05, 1.05])
         highest = float(clean.max())
-        _panel(axes[0, 0], clean, "sinogram", "viridis", (0.0, highest), "line integral p")
-        _panel(axes[0, 1], noisy, f"measured, {pictures.dose}", "viridis", (0.0, highest), "p")
-        _signed(axes[0, 2], noisy - clean, "noise of p")
-        for axis in axes[0, :3]:
-            axis.set(xlabel="detector bin", ylabel="view")
+        _pair(axes[0, :2], (clean, noisy), "viridis", (0.0, highest), "line integral p", "auto")
+        _signed(axes[0, 2], noisy - clean, "auto")
         _rays(axes[0, 3], clean, noisy)
-        _panel(axes[1, 0], full, "slice", "gray", window, "HU")
-        _panel(axes[1, 1], low, f"slice, {pictures.dose}", "gray", window, "HU")
-        _signed(axes[1, 2], low - full, "difference, HU")
+        _pair(axes[1, :2], (full, low), "gray", window, "HU")
+        _signed(axes[1, 2], low - full)
         std = np.asarray(pictures.noise_std)
-        _panel(axes[1, 3], std, "expected noise, HU", "cividis", (0.0, float(std.max())), "")
+        _bar(axes[1, 3], _picture(axes[1, 3], std, "cividis", (0.0, float(std.max()))))
+        names = ("sinogram", pictures.dose, "noise of p", "its standard deviation",
+                 "slice", pictures.dose, "difference, HU", "expected noise, HU")  # fmt: skip
+        for axis, name in zip(axes.flat, names, strict=True):
+            axis.set_title(name)
+        for axis in axes[0, :3]:
+            axis.set_xlabel("detector bin")
+        axes[0, 0].set_ylabel("view")
+        rows, columns = around_body(full)
         for axis in axes[1]:
+            axis.set(xlim=(columns.start - 0.5, columns.stop - 0.5),
+                     ylim=(rows.stop - 0.5, rows.start - 0.5))  # fmt: skip
             axis.set_axis_off()
     return figure
 
 
-def _panel(
-    axis: Axes, image: NDArray[np.floating], title: str, cmap: str, limits: tuple[float, float],
-    unit: str,
+def around_body(hu: NDArray[np.floating]) -> tuple[slice, slice]:
+    """Return rows and columns of a slice ``(H, W)`` that hold its body and a little air."""
+    body = hu > LEAST_BODY_HU
+    box = bounding_box(body if body.any() else np.ones_like(body))
+    rows, columns = (
+        slice(max(found.start - AIR_AROUND, 0), min(found.stop + AIR_AROUND, size))
+        for found, size in zip(box, hu.shape, strict=True)
+    )
+    return rows, columns
+
+
+def _picture(
+    axis: Axes, image: NDArray[np.floating], cmap: str, limits: tuple[float, float],
+    aspect: Literal["auto", "equal"] = "equal",
+) -> AxesImage:  # fmt: skip
+    axis.grid(False)
+    return axis.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1], aspect=aspect)
+
+
+def _bar(axes: Axes | Sequence[Axes], drawn: AxesImage, unit: str = "") -> None:
+    drawn.axes.figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02, label=unit)
+
+
+def _pair(
+    axes: Sequence[Axes], images: Sequence[NDArray[np.floating]], cmap: str,
+    limits: tuple[float, float], unit: str, aspect: Literal["auto", "equal"] = "equal",
 ) -> None:  # fmt: skip
-    drawn = axis.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto"
-                        if cmap == "viridis" else "equal")  # fmt: skip
-    bar = axis.figure.colorbar(drawn, ax=axis, shrink=0.75)
-    bar.set_label(unit)
-    axis.set_title(title)
-    axis.grid(False)
+    """Draw two pictures on one scale, with one bar."""
+    drawn = [_picture(a, x, cmap, limits, aspect) for a, x in zip(axes, images, strict=True)]
+    _bar(axes, drawn[-1], unit)
 
 
-def _signed(axis: Axes, difference: NDArray[np.floating], title: str) -> None:
+def _signed(
+    axis: Axes, difference: NDArray[np.floating], aspect: Literal["auto", "equal"] = "equal"
+) -> None:
     reach = 3.0 * float(difference.std()) or 1.0
-    drawn = axis.imshow(
-        difference, cmap="PuOr_r", vmin=-reach, vmax=reach,
-        aspect="auto" if title.endswith("p") else "equal",
-    )  # fmt: skip
-    axis.figure.colorbar(drawn, ax=axis, shrink=0.75)
-    axis.set_title(title)
-    axis.grid(False)
+    _bar(axis, _picture(axis, difference, "PuOr_r", (-reach, reach), aspect))
 
 
 def _rays(axis: Axes, clean: NDArray[np.floating], noisy: NDArray[np.floating]) -> None:
@@ -117,7 +145,10 @@ def _rays(axis: Axes, clean: NDArray[np.floating], noisy: NDArray[np.floating]) 
         [0.5 * (b + 0.5) for b in used], [error[place == b].std() for b in used], "o",
         color=METHOD, ms=7,
     )  # fmt: skip
-    axis.set(xlabel="line integral p", title="standard deviation of p")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("line integral p")
 
 
 def noise_against_path(

@@ -347,21 +347,30 @@ print("voxels of the box that are tumour, per patient: "
 #
 # The second part comes from the electronics ($\sigma_e=10$ counts) and rules where hardly a photon arrives. Noise grows *exponentially* with the path: a large patient is far noisier than a small one. The released code draws
 # $\mathrm{Poisson}(p\cdot\mathrm{dose})/\mathrm{dose}$ instead, on a slice scaled to [0, 1]: a variance that grows *linearly*
-# with the path, and means something else on every slice. The figure has both laws. Our lower doses add only the noise
+# with the path, and means something else on every slice. The first figure has both laws. Our lower doses add only the noise
 # that is missing; a scan has some already. (Where hardly a photon is left, at the dots that leave their line, the
-# formula ends: no scanner takes the logarithm of less than one count.) In the last figure a *sinogram* holds $p$ for
+# formula ends: no scanner takes the logarithm of less than one count.) In the second figure a *sinogram* holds $p$ for
 # every bin of the detector and every angle. Its noise is largest where the path is longest, from left to right through
 # the body; in the slice it becomes streaks.
+#
+# **Predict.** Both laws get the dose at which *this* patient has the same noise by either. Then the patient shrinks to
+# 60 %, and the doses stay. By how much does the noise fall under each law? A child, or an arm, is where they part.
 
 # %%
-from medkd_lib.course.lesson_react_looks import noise_laws, one_dose
+from medkd_lib.course.lesson_react_dose import noise_laws, one_dose, two_laws
+from medkd_lib.show.dose_laws import dose_laws
 from medkd_lib.show.low_dose import dose_pictures, noise_against_path
 
 gallery.show(noise_against_path(*noise_laws()), name="laws",
              alt="Standard deviation of a measured line integral over path length, by photon counting at three doses and by "
              "the released law.")
-gallery.show(dose_pictures(one_dose(images)), name="dose",
-             alt="A slice at full dose and at a tenth of it, their difference, the expected noise, and one row of the sinogram.")
+gallery.explore(lambda percent: dose_pictures(one_dose(images, percent / 100)), {"percent": (2, 50, 1)}, [{"percent": 10}],
+                name="dose", alt="Sinogram and slice at full and at low dose, their difference, noise over the line integral, "
+                "and the expected noise.")
+gallery.explore(lambda percent, size: dose_laws(two_laws(images, percent / 100, size / 100)),
+                {"percent": (2, 50, 1), "size": (40, 100, 5)}, [{"percent": 10, "size": 100}, {"percent": 10, "size": 60}],
+                name="two_laws", alt="One slice at low dose by photon counting and by the released law, the noise of each, "
+                "and its standard deviation.")
 
 # %% [markdown]
 # ## 5 · Branches, attention, one map
@@ -474,7 +483,8 @@ def unseen_maps(weighed_channels, secret):
 #
 # - *a line through the true values*: logistic regression on what only a phantom knows of the masses, uptakes, contrast
 #   and mottle without noise. A yardstick, not a proof: it is a line, fitted on few patients, and may be passed by chance.
-#   Real sarcomas have none; their row is *the place of the block*, which looks at no voxel at all;
+#   Real sarcomas have none; their row is *the place of the block*, which looks at no voxel at all. A second table asks
+#   of all patients, by folds, what a line through plain features of each image tells: their mean, spread and histogram;
 # - *teacher*: all three branches. It was trained on labels, on the training patients, and is frozen from here on;
 # - *student alone*: CT and labels, no teacher.
 #
@@ -486,9 +496,10 @@ def unseen_maps(weighed_channels, secret):
 from medkd_lib.course.experiments.react_arms import GEOMETRY, ORACLE
 from medkd_lib.course.experiments.react_study import ReactStudy
 from medkd_lib.course.experiments.react_truth import oracle
-from medkd_lib.course.experiments.sts_baselines import place_alone
+from medkd_lib.course.experiments.sts_baselines import baseline_table, place_alone
 from medkd_lib.course.lesson_react import auc_rows
 from medkd_lib.course.mended_react import weighed_channels as library_channels
+from medkd_lib.data.blocks import joined
 
 score.settle("q2", student=weighed_channels, library=library_channels)
 study = ReactStudy(cohort, budget, config.seed, fabric_for(config), config.max_steps)
@@ -499,6 +510,7 @@ if images.evidence == "phantom" and "roi" in test.images:
     results = {ORACLE: oracle(images.root, train, test)} | results
 if config.dataset == "sts_petctmr":
     results = {GEOMETRY: place_alone(train, test)} | results
+    table(baseline_table(joined(list(cohort.parts.values()))))
 table(auc_rows(results, names))
 
 # %% [markdown]
@@ -718,11 +730,21 @@ for hospital, boxes in places.items():
 # **What if something is missing, or noisy?** A student that saw PET in training can be shown it again; is it then as
 # good as its teacher? And what does a tenth of the dose do to each? For the student alone there is only one way to ask.
 # Read the intervals before you rank: on so few patients differences of 0.05 have no order.
+#
+# **An outcome, as an illustration and nothing more** (sarcomas only). The real set says who had *lung metastases*: six of
+# 21 patients. Does the highest probability over a patient's blocks rank them? Only one fold is tested here, four or five
+# patients with two or none of the six: of two among five, one order in ten is perfect by chance, and one perfectly
+# wrong, so these rows have no interval. The rows without a network have all 21. Nobody wrote down that the labels come in
+# the order of the patients, and the scans do not prove it: even the highest SUV in the tumour ranks them with an interval
+# that holds 0.5. The highest of the whole scan may be that of the bladder. No claim rests on this table.
 
 # %%
 from medkd_lib.course.lesson_react import missing_rows
+from medkd_lib.course.lesson_react_outcome import outcome_rows
 
 table(missing_rows(study, {name: trained[name] for name in ("teacher", *students)}))
+if config.dataset == "sts_petctmr":
+    table(outcome_rows(images.index, {a: results[a] for a in ("teacher", "alone", "react")}, test.patients))
 
 # %% [markdown]
 # ## 9 · Is a probability worth acting on?
@@ -960,7 +982,20 @@ ledger = claim_ledger("react_kd", recorded)
 table(ledger)
 
 # %% [markdown]
-# ## 12 · What we could not know
+# ## 12 · Traps, and what we could not know
+#
+# Found in the released code, its figures or its description, and in many a study of this size:
+#
+# | trap | what happens | instead |
+# |---|---|---|
+# | best epoch by *training* loss (released) | nearly always the last one, however overfitted | a fixed number of steps, as here, or validation patients |
+# | a class is absent from a fold | its AUC does not exist; the macro mean becomes NaN, or −1 where an `except` hides it | stratify, and raise an error that names the class |
+# | z-score, then mask to 0 | zero is the mean of the volume, so outside lies "average tissue" and not air | fill with a value that is stated; here the liver's own |
+# | an external CT with contrast agent, a PET/CT of which nobody says | vessels and masses may differ for another reason than grade | state both; the *other hospital* here has contrast, the cohort has none |
+# | a node read at the voxel of its region's centroid (released) | on a coarse map several regions share a voxel and are one node; a hollow region is read outside | the mean over the region, as here |
+# | *staging* for *grading* | a stage says how far a tumour has spread, a grade how its tissue looks | name the label that was trained |
+# | a class activation map called *uncertainty* | it shows what a formula weighs, and says nothing of how sure the answer is | intervals, calibration (section 9) |
+# | public weights that saw the test patients | LiTS patients are also Task03 of the Medical Segmentation Decathlon | check overlaps by patient before any fold |
 #
 # - **The paper's body**: equations, tables, numbers of patients per class, weights, learning rates, solver. Where the
 #   figure and the released code differ, the figure decided; where both were silent, we did.

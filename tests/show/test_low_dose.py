@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from matplotlib.image import AxesImage
 
-from medkd_lib.show.low_dose import ABDOMEN_WINDOW, DosePictures, dose_pictures, noise_against_path
+from medkd_lib.show.low_dose import (
+    ABDOMEN_WINDOW,
+    DosePictures,
+    around_body,
+    dose_pictures,
+    noise_against_path,
+)
 
 mpl.use("agg")
 
@@ -40,6 +46,17 @@ def test_before_after_and_difference_of_rays_and_pixels() -> None:
     heights = np.asarray(rays.lines[0].get_ydata(), float)
     assert rays.get_yscale() == "log" and heights[-1] > 2 * heights[0]
     assert "I0 = 1e4" in measured.get_title(loc="left") and "I0 = 1e4" in low.get_title(loc="left")
+
+
+def test_a_slice_is_shown_as_far_as_its_body_reaches() -> None:
+    hu = np.full((40, 60), -1000.0)
+    hu[10:20, 1:50] = 30.0
+    assert around_body(hu) == (slice(7, 23), slice(0, 53))
+    assert around_body(np.full((5, 6), -1000.0)) == (slice(0, 5), slice(0, 6))
+    given = pictures()
+    lying = DosePictures(given.line_integrals, given.measured, hu, hu, hu - hu.min(), "10 %")
+    below = [a for a in dose_pictures(lying).axes if a.get_title(loc="left")][4:]
+    assert {(a.get_xlim(), a.get_ylim()) for a in below} == {((-0.5, 52.5), (22.5, 6.5))}
 
 
 def test_pictures_of_different_slices_are_refused() -> None:
