@@ -19,6 +19,8 @@ course: $(READY)
 	$(BIN)/medkd data make cmedl_private_mr_cohort --patients 28 -j 2
 	$(BIN)/medkd data make react_kd_private_cohort --patients 120 -j 2
 	$(BIN)/medkd data make hcc_tace_seg --patients 24 -j 2
+	$(BIN)/medkd data make msd_task03_liver --patients 24 -j 2
+	$(BIN)/medkd data make kits23 --patients 24 -j 2
 	$(BIN)/medkd run all -j 2
 
 test: $(READY)
@@ -38,4 +40,5 @@ bench: $(READY)
 	$(BIN)/python benchmarks/region_graph.py
 	$(BIN)/python benchmarks/gromov_wasserstein.py
 	$(BIN)/python benchmarks/low_dose.py
+	$(BIN)/python benchmarks/joint_sources.py
 	$(BIN)/python benchmarks/react_step.py

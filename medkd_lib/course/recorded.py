@@ -1,5 +1,6 @@
 """A lesson's recorded experiment, as the lesson reads it: arms, contrasts, verdict sentences."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,11 +131,23 @@ class Recorded:
     def means(self, setting: str) -> pd.DataFrame:
         """Return mean primary measure, AUC and calibration error of every arm over the seeds."""
         primary = self.grid.primary
-        mean = self.of(setting).groupby("arm")[[primary, "auc_macro", "ece"]].mean()
+        columns = {primary: primary.replace("_", " "), "auc_macro": "AUC", "ece": "ECE"}
+        return self.means_of(setting, columns)
+
+    def means_of(self, setting: str, columns: Mapping[str, str]) -> pd.DataFrame:
+        """Return means over the seeds, a row per arm in the grid's order.
+
+        Args:
+            setting: id.
+            columns: measure of ``runs.csv`` → what to call it; those that the setting has no
+                number of are left out.
+        """
+        runs = self.of(setting)
+        there = {name: title for name, title in columns.items() if name in runs}
+        mean = runs.groupby("arm")[list(there)].mean().dropna(axis=1, how="all")
         return (
-            mean.loc[[a for a in self.grid.arms if a in mean.index]]
-            .rename(index=ARM_TITLES)
-            .rename(columns={primary: primary.replace("_", " "), "auc_macro": "AUC", "ece": "ECE"})
+            mean.loc[[arm for arm in self.grid.arms if arm in mean.index]]
+            .rename(index=ARM_TITLES, columns=there)
             .rename_axis("arm")
             .reset_index()
         )

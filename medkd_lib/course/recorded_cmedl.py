@@ -75,23 +75,6 @@ def setting_of(recorded: Recorded, study: CmedlStudy, config: Config, images: Im
     return Shown(wanted, known[wanted].title, not other)
 
 
-def recorded_means(recorded: Recorded, setting: str, columns: dict[str, str]) -> pd.DataFrame:
-    """Return the mean of each measure over the seeds, a row per arm in the grid's order.
-
-    Args:
-        recorded: of lesson 04.
-        setting: id.
-        columns: measure of ``runs.csv`` → what to call it.
-    """
-    mean = recorded.of(setting).groupby("arm")[list(columns)].mean()
-    return (
-        mean.loc[[arm for arm in recorded.grid.arms if arm in mean.index]]
-        .rename(index=ARM_TITLES, columns=columns)
-        .rename_axis("arm")
-        .reset_index()
-    )
-
-
 def recorded_reach(recorded: Recorded) -> pd.DataFrame:
     """Return the mean Dice of the student alone, with twice the patients, and the true teacher.
 

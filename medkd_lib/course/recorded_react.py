@@ -78,13 +78,4 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 
 def means(recorded: Recorded, setting: str) -> pd.DataFrame:
     """Return the means over seeds, a row per arm in the grid's order."""
-    runs = recorded.of(setting)
-    columns = {name: title for name, title in COLUMNS.items() if name in runs}
-    mean = runs.groupby("arm")[list(columns)].mean().dropna(axis=1, how="all")
-    return (
-        mean.loc[[arm for arm in recorded.grid.arms if arm in mean.index]]
-        .rename(index=ARM_TITLES, columns=columns)
-        .rename_axis("arm")
-        .reset_index()
-        .fillna("")
-    )
+    return recorded.means_of(setting, COLUMNS).fillna("")

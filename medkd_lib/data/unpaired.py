@@ -50,7 +50,7 @@ class UnpairedBatches(IterableDataset[Batch]):
 
     Args:
         sets: name → what to draw from.
-        batch_size: sections of each set in a batch.
+        batch_size: sections of each set in a batch, or by the name of the set.
         seed: of all orders; each set's own is derived from it.
         start: step to begin at.
 
@@ -59,21 +59,43 @@ class UnpairedBatches(IterableDataset[Batch]):
     """
 
     def __init__(
-        self, sets: Mapping[str, Drawn], batch_size: int, seed: int, start: int = 0
+        self,
+        sets: Mapping[str, Drawn],
+        batch_size: int | Mapping[str, int],
+        seed: int,
+        start: int = 0,
     ) -> None:
         names = [name for drawn in sets.values() for name in drawn.tensors]
         if len(set(names)) != len(names):
             raise ValueError(f"sets: expected different names of tensors, found {sorted(names)}")
-        self.sets, self.batch_size, self.seed, self.start = dict(sets), batch_size, seed, start
+        sizes = dict.fromkeys(sets, batch_size) if isinstance(batch_size, int) else batch_size
+        self.sets, self.sizes, self.seed, self.start = dict(sets), sizes, seed, start
 
     def __iter__(self) -> Iterator[Batch]:
         # A large odd factor keeps the orders of neighbouring seeds and sets apart.
         orders = [
-            iter(SeededBatches(len(drawn), self.batch_size, 7919 * self.seed + number, self.start))
-            for number, drawn in enumerate(self.sets.values())
+            iter(SeededBatches(len(drawn), self.sizes[name], 7919 * self.seed + number, self.start))
+            for number, (name, drawn) in enumerate(self.sets.items())
         ]
         while True:
             batch: Batch = {}
             for drawn, order in zip(self.sets.values(), orders, strict=True):
                 batch |= drawn[next(order)]
             yield batch
+
+
+def root_sizes(lengths: Mapping[str, int], total: int) -> dict[str, int]:
+    r"""Return how many of each set are in a batch when cases weigh $1/\sqrt{n}$ of their set.
+
+    A set's part of the batch is then $\sqrt{n_d}/\sum_k\sqrt{n_k}$: large sets are shown more often
+    than small ones, and less so than by their size. Rounded, and at least one.
+
+    Args:
+        lengths: name → number of cases.
+        total: of the batch, before rounding.
+
+    Source: Ulrich et al. 2023 (MultiTalent, MICCAI): cases with a weight of 1/√n of their dataset.
+    """
+    roots = {name: length**0.5 for name, length in lengths.items()}
+    whole = sum(roots.values())
+    return {name: max(1, round(total * root / whole)) for name, root in roots.items()}

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medkd_lib.show.overlay import Heat, on_grey
 from medkd_lib.show.section import TRUTH, Outline, as_array, draw_section
 from medkd_lib.show.style import OKABE_ITO, course_style
 
@@ -28,7 +29,7 @@ def level_looks(
     r"""Draw, per network, where its map is active and what is found, invented and missed.
 
     Activity is $a_p=\lVert h_p\rVert_2$ over channels, as attention transfer takes it, brought to
-    [0, 1] within an image: dark is *least of this image*, not nothing.
+    [0, 1] within an image: where no colour lies, it is *least of this image*, not nothing.
 
     Args:
         images: ``(N, H, W)`` on [-1, 1], a row each.
@@ -50,7 +51,8 @@ def level_looks(
             for number, name in enumerate(maps):
                 looks, errors = axes[row][1 + 2 * number : 3 + 2 * number]
                 draw_section(looks, image, [truth])
-                looks.imshow(_activity(maps[name][row], (height, width)), cmap="magma", alpha=0.75)
+                activity = _activity(maps[name][row], (height, width))
+                looks.imshow(on_grey(as_array(image), (-1.0, 1.0), activity, Heat()))
                 draw_section(errors, image, [])
                 kinds = _errors(as_array(answers[name][row]) > 0, as_array(truths[row]) > 0)
                 errors.imshow(

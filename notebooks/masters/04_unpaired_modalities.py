@@ -1208,7 +1208,7 @@ table(recorded_translation(recorded))
 # figures are computed from the tables.
 
 # %%
-from medkd_lib.course.recorded_cmedl import answered_nothing, recorded_means, setting_of
+from medkd_lib.course.recorded_cmedl import answered_nothing, setting_of
 from medkd_lib.show.classify import recorded_arms
 from medkd_lib.show.style import CONTROL, METHOD, STUDENT
 from medkd_lib.show.style import TEACHER as TEACHER_BLUE
@@ -1223,8 +1223,8 @@ gallery.show(
     alt=f"Dice of recorded trainings on {shown.title}: dots, mean and interval over seeds of "
     f"{', '.join(recorded.titles_in(shown.id).values())}; stars are the reader's own run.")
 print(answered_nothing(recorded, shown.id))
-table(recorded_means(recorded, shown.id, {"dice": "Dice", "surface_dice": "surface Dice", "hd95_mm": "HD95 (mm)",
-                                          "false_alarms": "false alarms"}))
+table(recorded.means_of(shown.id, {"dice": "Dice", "surface_dice": "surface Dice", "hd95_mm": "HD95 (mm)",
+                                         "false_alarms": "false alarms"}))
 table(recorded.verdicts(shown.id))
 
 # %%

@@ -964,20 +964,10 @@ if there:
     table(recorded.verdicts(shown.id))
 
 # %%
-from medkd_lib.show.families import forest_by_setting
+from medkd_lib.course.forests import forests
 
-title_of = {s.id: s.title for s in recorded.settings}
-for family in dict.fromkeys(c.family for c in recorded.grid.contrasts):
-    questions = {c.id: c.question for c in recorded.grid.contrasts if c.family == family}
-    ours = recorded.contrasts[recorded.contrasts.contrast.isin(list(questions))]
-    if not len(ours):
-        continue
-    limits = (min(0, ours.low.min()) - 0.02, max(0, ours.high.max()) + 0.02)
-    drawn_settings = {s: title_of[s] for s in title_of if s in set(ours.setting)}
-    gallery.show(
-        forest_by_setting(ours, questions, drawn_settings, f"Declared contrasts: {family}", limits, "macro AUC"),
-        name=f"forest_{family}".replace(" ", "_"),
-        alt=f"Declared contrasts of the family {family}: difference with 95 % interval and verdict: better, worse, undecided.")
+for name, figure, alt in forests(recorded, "macro AUC"):
+    gallery.show(figure, name=name, alt=alt)
 ledger = claim_ledger("react_kd", recorded)
 table(ledger)
 

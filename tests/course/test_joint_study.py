@@ -93,11 +93,11 @@ def test_a_joint_teacher_holds_who_it_names(cpu: Fabric) -> None:
 
 def test_the_long_student_has_the_updates_of_the_pipeline(cpu: Fabric) -> None:
     found = study(cpu)
-    last = found.train(ARMS["alone_long"]).history.steps[-1]
+    last = found.train(ARMS["alone_pipeline"]).history.steps[-1]
     # the target, two sources, the joint one, the student
     assert last == 5 * TINY.steps and found.train(ALONE).history.steps[-1] == TINY.steps
     cut = JointStudy(cohort(), TINY, 0, cpu, max_steps=2)
-    assert cut.train(ARMS["alone_long"]).history.steps[-1] == 2
+    assert cut.train(ARMS["alone_pipeline"]).history.steps[-1] == 2
 
 
 def test_fine_tuning_begins_where_the_pooled_training_ended(cpu: Fabric) -> None:
@@ -125,3 +125,11 @@ def test_it_learns(cpu: Fabric) -> None:
             found.masks(found.train(arm), found.cohort.test), found.cohort.test, tolerance_mm=3.0
         )
         assert table.dice.mean() > 0.5
+
+
+def test_root_sampling_shows_large_sets_more_often(cpu: Fabric) -> None:
+    found = study(cpu, replace(TINY, sampling="root", batch_size=12))
+    batch = next(iter(found._batches(found._sets((TARGET, *SOURCES)), 0)))
+    sizes = {name: len(batch[f"{name}/images"]) for name in (TARGET, *SOURCES)}
+    assert sizes[TARGET] < sizes[SOURCES[0]] == sizes[SOURCES[1]]
+    assert not same(found.pooled(), study(cpu, replace(TINY, batch_size=12)).pooled())

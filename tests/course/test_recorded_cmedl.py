@@ -18,7 +18,6 @@ from medkd_lib.course.recorded import Recorded
 from medkd_lib.course.recorded_cmedl import (
     TRANSLATION,
     answered_nothing,
-    recorded_means,
     recorded_reach,
     recorded_translation,
     setting_name,
@@ -131,7 +130,7 @@ def test_the_lessons_knobs_begin_where_the_recorded_runs_were() -> None:
 
 
 def test_means_are_over_seeds_in_the_grids_order(recorded: Recorded) -> None:
-    found = recorded_means(recorded, "phantom_subtle", {"dice": "Dice"})
+    found = recorded.means_of("phantom_subtle", {"dice": "Dice"})
     assert found.arm.tolist() == ["student alone", "CMEDL: hints from the translation"]
     np.testing.assert_allclose(found.Dice, [0.61, 0.51])
 

@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 import torch
 
-from medkd_lib.data.unpaired import Drawn, UnpairedBatches
+from medkd_lib.data.unpaired import Drawn, UnpairedBatches, root_sizes
 
 
 def two_sets(ct: int = 7, mr: int = 4) -> dict[str, Drawn]:
@@ -53,3 +53,14 @@ def test_lengths_and_names_must_fit() -> None:
     same = Drawn({"ct": torch.zeros(2)}, ["a", "b"])
     with pytest.raises(ValueError, match="different names"):
         UnpairedBatches({"one": same, "two": same}, 1, seed=0)
+
+
+def test_sets_may_have_sizes_of_their_own() -> None:
+    batch = next(iter(UnpairedBatches(two_sets(), {"ct": 3, "mr": 1}, seed=0)))
+    assert (len(batch["ct"]), len(batch["mr"])) == (3, 1)
+
+
+def test_root_sampling_lies_between_all_alike_and_by_size() -> None:
+    assert root_sizes({"small": 100, "large": 900}, 8) == {"small": 2, "large": 6}
+    assert root_sizes({"a": 50, "b": 50, "c": 50}, 12) == {"a": 4, "b": 4, "c": 4}
+    assert root_sizes({"one": 1, "many": 10_000}, 8) == {"one": 1, "many": 8}

@@ -6,9 +6,11 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle
 
+from medkd_lib.show.domains import domain_grid
 from medkd_lib.show.embedding import embedding_figure
 from medkd_lib.show.fusion_shares import fusion_shares
 from medkd_lib.show.level_looks import _activity, _errors, level_looks
+from medkd_lib.show.source_cost import source_cost
 from medkd_lib.show.transfer_matrix import SIGNED, transfer_matrix
 
 
@@ -72,4 +74,30 @@ def test_a_row_per_image_and_two_panels_per_network() -> None:
     figure = level_looks(images, truths, maps, dict.fromkeys(maps, truths > 0), level="level 2")
     assert len(figure.axes) == 10
     assert figure.axes[1].get_title(loc="left") == "alone:\nlevel 2"
+    plt.close("all")
+
+
+def test_each_dataset_has_a_row_and_the_targets_greys_behind_it() -> None:
+    images, masks = torch.rand(2, 8, 8) * 2 - 1, torch.zeros(2, 8, 8)
+    masks[:, 2:5, 2:5] = 1
+    sections = {"a": (images, masks), "b": (images, masks)}
+    greys = {"as read": {"a": torch.randn(500), "b": torch.randn(500) + 4}}
+    figure = domain_grid(sections, greys, "a")
+    assert len(figure.axes) == 6
+    assert [a.get_title(loc="left") for a in figure.axes] == ["", "", "as read", "", "", ""]
+    # both histograms of a panel stand on the same edges
+    limits = [a.get_xlim() for a in (figure.axes[2], figure.axes[5])]
+    assert limits[0] == pytest.approx(limits[1])
+    plt.close("all")
+
+
+def test_a_cost_has_its_line_and_says_its_slope() -> None:
+    figure = source_cost((1, 2, 3), (10.0, 12.0, 14.0), (8.0, 8.0, 8.0), (5.0, 6.0, 7.0))
+    left, right = figure.axes
+    words = [t.get_text() for a in (left, right) for t in a.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert words == [
+        "teachers asked: +2.0 per source", "answers kept: +0.0 per source",
+        "weights and maps: +1.0 per source",
+    ]  # fmt: skip
+    assert left.get_ylim()[0] == 0
     plt.close("all")

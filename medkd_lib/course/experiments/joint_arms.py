@@ -60,8 +60,8 @@ def _joint(**changed: object) -> Arm:
 ARMS: Mapping[str, Arm] = MappingProxyType(
     {
         "alone": ALONE,
-        "alone_long": replace(ALONE, long=True),
-        "more_labels": replace(ALONE, more=True),
+        "alone_pipeline": replace(ALONE, long=True),
+        "more_target": replace(ALONE, more=True),
         "pooled": Arm("pooled", answer="teacher"),
         "finetuned": replace(ALONE, start="pooled"),
         "kd_pooled": Arm("pooled", LOGITS),

@@ -22,6 +22,8 @@ class Budget:
     Attributes:
         steps: updates of every teacher and of every student.
         batch_size: sections of each dataset in an update.
+        sampling: ``equal``: of each dataset as many; ``root``: as many in all, and large sets more
+            often, see `root_sizes`.
         unet: widths.
         transresunet: width, and blocks of its three stages.
         norm: ``instance``: nothing passes from one image of a batch to another, so datasets cannot
@@ -36,8 +38,9 @@ class Budget:
             (`benchmarks/joint_sources.py`).
     """
 
-    steps: int = 250
-    batch_size: int = 8
+    steps: int = 400
+    batch_size: int = 4
+    sampling: Literal["equal", "root"] = "equal"
     unet: tuple[int, ...] = (8, 16, 32, 64)
     transresunet: tuple[int, tuple[int, int, int]] = (8, (1, 1, 1))
     norm: Norm = "instance"
@@ -49,7 +52,7 @@ class Budget:
 
 
 LESSON = Budget()
-SMOKE = replace(LESSON, steps=4, batch_size=4, kept_views=1)
+SMOKE = replace(LESSON, steps=4, kept_views=1)
 # Widths as published for either network; steps, rate and batch of nobody's paper.
 PAPER = Budget(
     steps=20000, batch_size=8, unet=(64, 128, 256, 512, 1024), transresunet=(64, (3, 4, 6)),

@@ -1,5 +1,7 @@
 """Lesson 06: whether a source's teacher still knows which dataset an image is from."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,9 @@ from medkd_lib.models.levels import Levelled
 AT_ONCE = 64
 
 
-def probes(study: JointStudy, domain: Domain | None, level: int = -1) -> dict[str, Probe]:
+def probes(
+    study: JointStudy, domain: Domain | None, sources: Sequence[str] | None = None, level: int = -1
+) -> dict[str, Probe]:
     """Return, for the teacher of each source, how well a linear probe tells it from the target.
 
     Both sides are training patients, as the teacher saw both; a probe is read on patients whom
@@ -22,11 +26,12 @@ def probes(study: JointStudy, domain: Domain | None, level: int = -1) -> dict[st
     Args:
         study: whose teachers; they are trained if need be.
         domain: how they hide domains.
+        sources: whose teachers; None: of all sources.
         level: of the maps, -1 the bottleneck.
     """
     found, cohort = {}, study.cohort
     own = cohort.train[cohort.target]
-    for source in cohort.sources:
+    for source in cohort.sources if sources is None else sources:
         network = levelled(study.source_teacher(source, domain))
         theirs = cohort.train[source]
         features = [bottleneck(network, s, level) for s in (own, theirs)]

@@ -17,7 +17,7 @@ from medkd_lib.course.experiments.joint_budget import Architecture, Budget, netw
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.data.batches import Batch
 from medkd_lib.data.sections import Sections
-from medkd_lib.data.unpaired import Drawn, UnpairedBatches
+from medkd_lib.data.unpaired import Drawn, UnpairedBatches, root_sizes
 from medkd_lib.evaluate.segment import measure_cases
 from medkd_lib.evaluate.stack import volumes
 from medkd_lib.methods.base import Method
@@ -178,7 +178,7 @@ class JointStudy:
         b, steps = self.budget, factor * self.budget.steps
         return fit_cached(
             build,
-            lambda start: UnpairedBatches(sets(), b.batch_size, self.seed, start),
+            lambda start: self._batches(sets(), start),
             min(steps, self.max_steps) if self.max_steps else steps,
             self.fabric,
             inputs={
@@ -187,6 +187,13 @@ class JointStudy:
             },
             rooms=("course/experiments",),
         )  # fmt: skip
+
+    def _batches(self, sets: dict[str, Drawn], start: int) -> UnpairedBatches:
+        size: int | dict[str, int] = self.budget.batch_size
+        if self.budget.sampling == "root":
+            lengths = {name: len(found) for name, found in sets.items()}
+            size = root_sizes(lengths, self.budget.batch_size * len(sets))
+        return UnpairedBatches(sets, size, self.seed, start)
 
     # What is asked of a trained network
 
