@@ -1,6 +1,7 @@
 """Lesson 06: whom a joint teacher leans on, by silencing one of its teachers at a time."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ from medkd_lib.course.experiments.joint_arms import Arm
 from medkd_lib.course.experiments.joint_study import JointStudy, levelled, scores
 from medkd_lib.data.sections import Sections
 from medkd_lib.evaluate.intervals import patient_bootstrap
+from medkd_lib.models.joint_teacher import JointTeacher
 from medkd_lib.models.levels import Levelled, Told
+from medkd_lib.train import Trained
 
 AT_ONCE = 64
 # Of the test sections so many apart are asked: neighbours look alike.
@@ -54,6 +57,11 @@ def left_out(study: JointStudy, arm: Arm) -> pd.DataFrame:
             {"silenced": title, "Dice": f"{dice[there].mean():.3f} [{low:.3f}, {high:.3f}]"}
         )
     return pd.DataFrame(rows)
+
+
+def shares_of(joint: Trained) -> list[list[float]]:
+    """Return each teacher's part of a trained joint teacher's fusers, level by level."""
+    return cast(JointTeacher, joint.network).shares()
 
 
 def every(sections: Sections, apart: int) -> Sections:

@@ -103,14 +103,15 @@ if config.profile == "paper" and config.max_steps:  # a look at the full sizes, 
 # takes 60 steps by hand with $\lambda=1$ and with $\lambda=0$; then the library takes the first one.
 
 # %%
-import numpy as np
+import math
+
 import torch
 
 from medkd_lib.distill.gradient_reversal import reversal_strength, reverse_gradient
 
 
 def sigmoid(z: float) -> float:
-    return 1 / (1 + np.exp(-z))
+    return 1 / (1 + math.exp(-z))
 
 
 def played(strength: float, steps: int = 60, rate: float = 0.3) -> list[float]:
@@ -126,8 +127,8 @@ def played(strength: float, steps: int = 60, rate: float = 0.3) -> list[float]:
 
 first = torch.tensor(1.0, requires_grad=True)
 told = torch.nn.functional.logsigmoid(reverse_gradient(first * 1.0, 1.0)).neg()
-told.backward()
-assert abs(float(first.grad) - (1 - sigmoid(1.0))) < 1e-6  # the sign is turned: +0.27
+(heard,) = torch.autograd.grad(told, first)
+assert abs(float(heard) - (1 - sigmoid(1.0))) < 1e-6  # the sign is turned: +0.27
 hidden, seen = played(1.0), played(0.0)
 print(f"nobody hides: right with {seen[0]:.2f} at first, {seen[-1]:.2f} after 60 steps")
 print("the encoder hides:", " ".join(f"{x:.2f}" for x in hidden[::6]), f"(between {min(hidden):.2f} and {max(hidden):.2f})")
@@ -170,8 +171,8 @@ def normal(secret: int, *shape: int) -> Tensor:
 def comes_back(hide, progress: float, gamma: float, secret: int) -> tuple[Tensor, Tensor]:
     """What becomes of a gradient of normal numbers on its way back, and those numbers."""
     features, arriving = normal(secret, 3, 4).requires_grad_(), normal(secret + 1, 3, 4)
-    (hide(features, progress, gamma) * arriving).sum().backward()
-    return features.grad, arriving
+    (gone_back,) = torch.autograd.grad((hide(features, progress, gamma) * arriving).sum(), features)
+    return gone_back, arriving
 
 
 # %% tags=["exercise"] exercise="q1"
@@ -217,7 +218,6 @@ def the_schedule_is_the_papers(hide, secret):
 
 
 # %%
-from functools import partial
 
 import matplotlib.pyplot as plt
 
@@ -362,10 +362,10 @@ def least_is_asked(same_images, secret):
 from medkd_lib.course.mended_joint import same_images as library_same
 
 lesson_same = score.settle("q2", student=same_images, library=library_same)
-shown, elsewhere = test.images["image"][:: max(1, len(test) // 60)], cohort.train[cohort.sources[0]].images["image"][::9].clone()
-elsewhere[4] = 0.5 * shown[3] - 0.2  # a test image, darker and with another contrast, among a source's
-found = lesson_same(shown.double(), elsewhere.double())
-print(f"planted: test section 3 as {cohort.sources[0]} section 4; found: {[tuple(p) for p in found][:5]}")
+looked_at, elsewhere = test.images["image"][:: max(1, len(test) // 60)], cohort.train[cohort.sources[0]].images["image"][::9].clone()
+elsewhere[4] = 0.5 * looked_at[3] - 0.2  # a test image, darker and with another contrast, among a source's
+copies = lesson_same(looked_at.double(), elsewhere.double())
+print(f"planted: test section 3 as {cohort.sources[0]} section 4; found: {[tuple(p) for p in copies][:5]}")
 
 # %% [markdown]
 # ## 4 · Baselines first
@@ -567,7 +567,7 @@ for title, way in {"public code": talkative, "mended": lesson_look}.items():
 # needed.
 
 # %%
-from medkd_lib.course.lesson_joint_left_out import left_out
+from medkd_lib.course.lesson_joint_left_out import left_out, shares_of
 from medkd_lib.show.fusion_shares import fusion_shares
 
 names = {"joint": arm, "self_distilled": replace(ARMS["self_distilled"], weights=arm.weights)}
@@ -579,7 +579,7 @@ for name, way in names.items():
     print(f"{name}: {trained[name].seconds:.0f} s", "(kept from an earlier run)" * trained[name].from_cache)
 joint = study.joint_teacher(arm)
 table(left_out(study, arm))
-gallery.show(fusion_shares(joint.network.shares(), [target, *cohort.sources]), name="shares",
+gallery.show(fusion_shares(shares_of(joint), [target, *cohort.sources]), name="shares",
              alt="Share of each teacher in the fusers' weights, level by level, with a line where all were alike.")
 distilled = {"labels": Term("labels"), "logits": Term("logits"), "features": Term("features, all levels")}
 histories = {n: trained[n].history for n in names}
@@ -597,7 +597,6 @@ gallery.show(training_terms({n: h.losses for n, h in histories.items()}, {n: h.s
 # First table: every arm. Second: the differences that matter, patient by patient.
 
 # %%
-from medkd_lib.course.arm_titles import ARM_TITLES
 from medkd_lib.course.lesson_joint import gains
 from medkd_lib.course.lesson_segment import case_table
 from medkd_lib.show.segmentation_scores import scores_by_case
