@@ -60,6 +60,8 @@ config = resolve(
         "paper": {"patients": 200, "mr_patients": 60, "size": "full"},
     },
 )
+if config.profile == "paper" and config.max_steps:  # a look at the full sizes, not a result
+    config.patients, config.mr_patients = min(config.patients, 15), min(config.mr_patients, 6)
 if config.setting == "weak":
     config.mr_patients = max(config.mr_patients, 12)  # MR is the student's then, and its patients are divided
 if config.dataset == "chaos":

@@ -64,7 +64,7 @@ config = resolve(
     },
 )
 if config.profile == "paper" and config.max_steps:  # a look at the full sizes, not a result
-    config.patients, config.source_patients, config.external_patients = 24, 6, 2
+    config.patients, config.source_patients = min(config.patients, 24), min(config.source_patients, 6)
 
 # %% [markdown]
 # ## What you will be able to do
