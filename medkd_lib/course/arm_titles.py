@@ -120,7 +120,9 @@ _JOINT = {
     "more_target": "student alone, more target labels",
     "pooled": "one network, a head per dataset",
     "finetuned": "the same, then the target alone",
+    "finetuned_gentle": "the same at a tenth of the rate",
     "kd_pooled": "KD from one network for all",
+    "kd_finetuned": "KD from the fine-tuned network",
     "joint": "joint distillation",
     "joint_teacher": "the joint teacher itself",
     "joint_visible": "joint, domains not hidden",
@@ -131,7 +133,8 @@ _JOINT = {
     "joint_encoder": "joint, logits + encoder",
     "joint_cosine": "joint, cosine of features",
     "joint_chopra": "joint, Chopra's contrast",
-    "joint_each": "joint, maps of each teacher, some dropped",
+    "joint_each": "joint, maps of each teacher",
+    "joint_each_dropped": "joint, maps of each, some dropped",
     "joint_ancestor": "joint, weights of its ancestor",
     "joint_on_all": "joint, fused on all datasets",
     "joint_finetuned": "joint, from the pooled network on",
@@ -146,5 +149,8 @@ _JOINT = {
     "finetuned_eighth": "fine-tuned, 1/8 of the sources",
     "finetuned_quarter": "fine-tuned, 1/4 of the sources",
     "finetuned_half": "fine-tuned, 1/2 of the sources",
+    "half_alone": "student alone, half the target",
+    "half_finetuned": "fine-tuned, half the target",
+    "half_joint": "joint, half the target",
 }
 ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL, **_REACT, **_JOINT}

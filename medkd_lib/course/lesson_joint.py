@@ -11,17 +11,16 @@ from torch import Tensor
 from medkd_lib.course.arm_titles import ARM_TITLES
 from medkd_lib.course.experiments.joint_arms import Arm
 from medkd_lib.course.experiments.joint_cohort import JointCohort
-from medkd_lib.course.experiments.joint_sources import folds_in, joint_cohort
+from medkd_lib.course.experiments.joint_sources import joint_cohort
+from medkd_lib.course.experiments.joint_study import JointStudy
+from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.lesson import Images, open_images
 from medkd_lib.course.resolve import Config
 from medkd_lib.data.sections import Sections
-from medkd_lib.evaluate.domain_probe import Probe, linear_probe
 from medkd_lib.evaluate.intervals import patient_bootstrap
 from medkd_lib.methods.joint_parts import Alignment, Domain, Weights
 
-# Of the real family's small sets fewer patients are left beside a tested fold.
-REAL_TRAIN, REAL_VAL = 10, 2
 # Of sections, whose range is [-1, 1].
 AIR = -1 + 1e-3
 
@@ -54,11 +53,9 @@ def open_material(config: Config) -> Material:
         )
         for name, count in counts.items()
     ]  # fmt: skip
-    several = len(folds_in(config.dataset)) > 1
-    train, val = (REAL_TRAIN, REAL_VAL) if several else (config.train_patients, config.val_patients)
     cohort = joint_cohort(
         {i.manifest.id: i.root for i in images}, config.dataset, sources, external, config.seed,
-        train=train, val=val,
+        train=config.train_patients, val=config.val_patients,
     )  # fmt: skip
     return Material(images, cohort)
 
@@ -160,6 +157,20 @@ def grey_values(cohort: JointCohort, *, per_image: bool = False) -> dict[str, Te
     return found
 
 
-def probe_of_class(features: Tensor, classes: Sequence[str], patients: Sequence[str]) -> Probe:
-    """Return how well a linear probe reads from features whether a section shows a lesion."""
-    return linear_probe(features, classes, patients, folds=3)
+def known_of_sources(study: JointStudy, arm: Arm) -> pd.DataFrame:
+    """Return what each source's teacher knows of its source: Dice on its own training patients.
+
+    Args:
+        study: whose teachers; they are trained if need be.
+        arm: that says how they hide domains.
+    """
+    rows = []
+    for source in study.cohort.sources:
+        own = study.cohort.train[source]
+        masks = study.masks(study.source_teacher(source, arm.domain), own)
+        dice = scores(masks, own, tolerance_mm=1.0).dice.dropna()
+        rows.append(
+            {"teacher of": source, "Dice on its own training patients": f"{dice.mean():.3f}",
+             "median": f"{dice.median():.3f}", "patients": len(dice)}
+        )  # fmt: skip
+    return pd.DataFrame(rows)

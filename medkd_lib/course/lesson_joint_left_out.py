@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medkd_lib.course.experiments.joint_arms import Arm
-from medkd_lib.course.experiments.joint_study import JointStudy, levelled, scores
+from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.data.sections import Sections
 from medkd_lib.evaluate.intervals import patient_bootstrap
 from medkd_lib.models.joint_teacher import JointTeacher
@@ -36,7 +37,8 @@ def left_out(study: JointStudy, arm: Arm) -> pd.DataFrame:
     """
     test = every(study.cohort.test, APART)
     joint = levelled(study.joint_teacher(arm)).eval()
-    chunks = test.images["image"].split(AT_ONCE)
+    device = next(joint.parameters()).device
+    chunks = test.images["image"].to(device).split(AT_ONCE)
     told = [joint.told(chunk) for chunk in chunks]
     teachers = range(len(told[0]))
     means = [

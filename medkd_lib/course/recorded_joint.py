@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from medkd_lib.course.experiments.joint_arms import ARMS
+from medkd_lib.course.experiments.joint_sources import TRAIN, VAL
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.lesson_joint import declared_arm, names_in
 from medkd_lib.course.recorded import Recorded, Shown
@@ -19,7 +20,15 @@ GAIN = "finetuned_vs_alone"
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "dice": "Dice", "dice_median": "median", "dice_worst_tenth": "worst tenth",
-        "missed": "hardly found", "surface_dice": "surface Dice", "val_dice": "validation Dice",
+        "missed": "hardly found", "false_alarms": "false alarms",
+        "surface_dice": "surface Dice", "val_dice": "validation Dice",
+    }
+)  # fmt: skip
+# Numbers of some arms alone, by how their names begin.
+MORE: Mapping[str, str] = MappingProxyType(
+    {
+        "dice_": "Dice, ", "probe_high_": "probe at most, ", "probe_": "probe, ",
+        "taught_": "teacher's Dice on its own source, ",
     }
 )  # fmt: skip
 
@@ -34,12 +43,13 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     if not known:
         print("nothing of this grid is recorded yet: `medkd record 06`")
         return Shown(DEFAULT, DEFAULT, False)
-    mine = [config.dataset, *names_in(config)[0], *names_in(config)[1]]
+    mine = [config.dataset, *names_in(config)[0]]
     phantom = images.evidence == "phantom"
     alike = [
         s
         for s in known.values()
-        if s.datasets[: len(mine)] == mine
+        if [d for d in s.datasets if d not in str(s.options.get("external", "")).split("+")] == mine
+        and not s.options.get("judged_on")
         and (s.difficulty == config.difficulty if phantom else bool(s.real_folder))
         and s.options.get("architecture", "unet") == config.architecture
     ]
@@ -51,6 +61,8 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     same = {
         "profile": config.profile == "lesson" and not config.truncated,
         "method": declared_arm(config) == ARMS["joint"] and config.sampling == "equal",
+        "labelled patients": config.train_patients in (None, TRAIN)
+        and config.val_patients in (None, VAL),
         # of the real family the answers of all folds are judged together; a run has one
         "folds": not found.real_folder,
     }
@@ -65,8 +77,10 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
 def means(recorded: Recorded, setting: str) -> pd.DataFrame:
     """Return the means over seeds, a row per arm in the grid's order; probes and other sets too."""
     runs = recorded.of(setting)
-    more = [n for n in runs if n.startswith(("dice_", "probe_")) and n not in COLUMNS]
-    titles = {n: n.replace("dice_", "Dice, ").replace("probe_", "probe, ") for n in more}
+    more = [n for n in runs if n.startswith(tuple(MORE)) and n not in COLUMNS]
+    titles = {n: n for n in more}
+    for front, title in MORE.items():
+        titles = {n: t.replace(front, title) for n, t in titles.items()}
     return recorded.means_of(setting, {**COLUMNS, **titles}).fillna("")
 
 

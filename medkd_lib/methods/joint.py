@@ -112,7 +112,7 @@ class JointStudent(Method):
     def _features(
         self, maps: Sequence[Tensor], told: Mapping[tuple[int, int], Tensor], batch: Batch
     ) -> Tensor:
-        r"""Return $\frac1N\sum_n\sum_t a_{tn}\sum_l d(P_{tl}h_{nl}, f_{tnl})$, a 1 or dropped."""
+        r"""Return $\frac1N\sum_n\frac1T\sum_t a_{tn}\sum_l d(P_{tl}h_{nl}, f_{tnl})$, a 1 or 0."""
         each = [
             torch.stack([self._distance(mine, theirs, batch) for mine, theirs in pairs]).sum(dim=0)
             for pairs in self.networks["followers"](maps, told)
@@ -123,7 +123,7 @@ class JointStudent(Method):
             step = self.schedules["student"].last_epoch
             draw = torch.Generator().manual_seed(1_000_003 * self.seed + step)
             losses = losses * kept_teachers(losses, self.weights.dropping, generator=draw)
-        return losses.sum(dim=0).mean()
+        return losses.mean(dim=0).mean()
 
     def _distance(self, mine: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
         """Return the distance of two maps, image by image; Chopra's, of the whole batch."""

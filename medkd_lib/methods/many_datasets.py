@@ -19,10 +19,11 @@ from medkd_lib.distill.gradient_reversal import reversal_strength, reverse_gradi
 from medkd_lib.distill.mmd import mmd
 from medkd_lib.methods.base import Losses, Method, adam_with_cosine, bare
 from medkd_lib.methods.joint_parts import Domain, Task
-from medkd_lib.methods.told import part_of, told_in
+from medkd_lib.methods.told import part_of
 from medkd_lib.models.domain_classifier import DomainClassifier, pooled
 from medkd_lib.models.levels import Levelled
 from medkd_lib.models.multi_head import MultiHead
+from medkd_lib.models.standardise import RunningStandardise
 
 PAIRWISE = {"coral": deep_coral, "mmd": mmd}
 
@@ -62,21 +63,21 @@ class ManyDatasets(Method):
         width = network.level_channels[domain.level if domain else -1]
         self.networks: dict[str, nn.Module] = {"student": MultiHead(network, self.labelled)}
         if domain and domain.kind == "reversal":
-            self.networks["domain"] = DomainClassifier(width, len(self.datasets))
+            # Behind a norm per image pooled features vary by some hundredths of their mean; raw,
+            # the classifier learns next to nothing of what a linear probe reads from them.
+            self.networks["domain"] = nn.Sequential(
+                RunningStandardise(width), DomainClassifier(width, len(self.datasets))
+            )
         self.optimizers, self.schedules = {}, {}
         for name, learner in self.networks.items():
             adam, cosine = adam_with_cosine(learner, learning_rate, steps)
             self.optimizers[name], self.schedules[name] = adam, cosine
 
     def update(self, batch: Batch) -> Losses:
-        """One step on ``DATASET/images`` and, for a task, such as ``DATASET/masks``.
-
-        A joint teacher's batch may bring what its frozen teachers see, ``DATASET/told/t/l``.
-        """
+        """One step on ``DATASET/images`` and, for a task, such as ``DATASET/masks``."""
         parts = {name: self.views(part_of(batch, name)) for name in self.datasets}
-        told = {name: found for name, part in parts.items() if (found := told_in(part))}
         images = {name: part["images"] for name, part in parts.items()}
-        answers = self.networks["student"](images, told or None)
+        answers = self.networks["student"](images)
         labels = [self.task.label_loss(answers[d].output, parts[d]) for d in self.labelled]
         # L = mean of L_y over labelled datasets + L_d
         loss = torch.stack(labels).mean()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medkd_lib.data.batches import Batch
 from medkd_lib.methods.joint_parts import Followed
-from medkd_lib.models.levels import Levelled, Told
+from medkd_lib.models.levels import Levelled
 
 LOGITS = "told_logits"
 
@@ -22,19 +22,6 @@ def kept_in(batch: Batch) -> dict[tuple[int, int], Tensor]:
     """Return the maps that a batch brings, by teacher and level."""
     found = [(n, n.split("/")[1:]) for n in batch if n.startswith("told/")]
     return {(int(t), int(level)): batch[n].float() for n, (t, level) in found}
-
-
-def told_in(batch: Batch) -> Told | None:
-    """Return the maps that a batch brings, teacher by teacher, every level; None: it brings none.
-
-    Raises:
-        KeyError: a level of a teacher is missing.
-    """
-    kept = kept_in(batch)
-    if not kept:
-        return None
-    teachers, levels = (max(numbers) + 1 for numbers in zip(*kept, strict=True))
-    return [[kept[t, level] for level in range(levels)] for t in range(teachers)]
 
 
 @torch.no_grad()

@@ -61,7 +61,8 @@ class JointTeacher(Levelled):
     What is trained are the fusers and the decoder.
 
     Args:
-        teachers: of one layout; maps of a level have one size. They are kept, not copied.
+        teachers: of one layout; maps of a level have one size. They are kept, not copied, and
+            lose their decoders: nobody asks for their answers.
         trunk: an untrained network; its decoder and head are used, its encoder is deleted. The
             fused maps have the widths of *its* levels, so a student of this layout needs no
             projector.
@@ -92,7 +93,9 @@ class JointTeacher(Levelled):
             )
         self._level_channels = trunk.level_channels
         self.trunk = trunk.without_encoder()
-        self.teachers = nn.ModuleList(t.requires_grad_(False).eval() for t in teachers)
+        self.teachers = nn.ModuleList(
+            t.without_decoder().requires_grad_(False).eval() for t in teachers
+        )
         self.fusers = nn.ModuleList(
             Fuser(channels, out, norm, standardise=standardise)
             for *channels, out in zip(*widths, self._level_channels, strict=True)

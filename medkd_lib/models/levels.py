@@ -65,6 +65,12 @@ class Levelled(nn.Module, ABC):
             delattr(self, name)
         return self
 
+    def without_decoder(self) -> Self:
+        """Delete what `encode` does not use, and return the rest."""
+        for name in [name for name, _ in self.named_children() if name not in self.encoder_parts]:
+            delattr(self, name)
+        return self
+
     def swap_head(self, head: nn.Module) -> nn.Module:
         """Put another last layer in its place, and return the old one."""
         old, self.head = self.head, head
@@ -82,7 +88,7 @@ class Whole(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor, told: Told | None = None) -> Levels:
-        """Return the answer and its maps; what was told before is not asked again."""
-        maps = self.network.encode(images) if told is None else self.network.fuse(told)
+    def forward(self, images: Tensor) -> Levels:
+        """Return the answer and the maps."""
+        maps = self.network.encode(images)
         return Levels(self.network.decode(maps, images), maps)

@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from medkd_lib.models.levels import Levelled, Levels, Told, Whole
+from medkd_lib.models.levels import Levelled, Levels, Whole
 
 
 class MultiHead(nn.Module):
@@ -33,9 +33,7 @@ class MultiHead(nn.Module):
         self.trunk = Whole(network)
         self.heads = nn.ModuleDict({name: deepcopy(head) for name in datasets})
 
-    def forward(
-        self, images: Mapping[str, Tensor], told: Mapping[str, Told] | None = None
-    ) -> dict[str, Levels]:
+    def forward(self, images: Mapping[str, Tensor]) -> dict[str, Levels]:
         """Return every dataset's answer and maps; all pass as one batch.
 
         A norm over the batch then sees in training what it will remember: the mixture.
@@ -43,11 +41,9 @@ class MultiHead(nn.Module):
         Args:
             images: of each dataset, all of one size. A dataset without a head gets the maps before
                 the heads for an answer.
-            told: of each dataset, see `Levelled.fuse`.
         """
         names, counts = list(images), [len(x) for x in images.values()]
-        before = None if told is None else _together([told[name] for name in names])
-        last, maps = self.trunk(torch.cat([images[name] for name in names]), before)
+        last, maps = self.trunk(torch.cat([images[name] for name in names]))
         each = zip(names, last.split(counts), *(m.split(counts) for m in maps), strict=True)
         return {
             name: Levels(self.heads[name](own) if name in self.heads else own, levels)
@@ -70,11 +66,3 @@ class MultiHead(nn.Module):
         network = deepcopy(self.network)
         network.swap_head(deepcopy(self.heads[dataset]))
         return network
-
-
-def _together(parts: Sequence[Told]) -> Told:
-    """Return what was told of several batches as told of one."""
-    return [
-        [torch.cat(levels) for levels in zip(*of_teacher, strict=True)]
-        for of_teacher in zip(*parts, strict=True)
-    ]

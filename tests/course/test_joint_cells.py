@@ -25,7 +25,9 @@ def test_an_arm_has_a_number_per_patient_and_some_of_all(cpu: Fabric) -> None:
     assert found.patients == [f"isles2022:{p:03d}" for p in range(30, 34)]
     assert set(found.values) == {"dice", "surface_dice", "hd95_mm", "false_alarms"}
     names = {"val_dice", "dice_msd_hippocampus", "missed", "dice_median", "dice_worst_tenth"}
-    assert set(found.extras) == names | {f"probe_{s}" for s in SOURCES}
+    fronts = ("probe", "probe_high", "taught")
+    assert set(found.extras) == names | {f"{f}_{s}" for s in SOURCES for f in fronts}
+    assert all(found.extras[f"probe_high_{s}"] >= found.extras[f"probe_{s}"] for s in SOURCES)
     dice = np.asarray(found.values["dice"])
     assert found.extras["dice_worst_tenth"] == pytest.approx(dice.min())
     assert found.extras["dice_median"] == pytest.approx(np.median(dice))
@@ -58,3 +60,19 @@ def test_a_bottleneck_is_asked_in_parts(cpu: Fabric) -> None:
     with torch.no_grad():
         alone = network.encode(sections.images["image"][5:6])[-1].mean((2, 3))[0]
     torch.testing.assert_close(features[5], alone)
+
+
+def test_a_whole_other_set_may_be_judged_on(cpu: Fabric) -> None:
+    one = study(cpu)
+    here, there = (answered(one, ARMS["alone"], on) for on in ("", "msd_hippocampus"))
+    assert there.patients == [f"msd_hippocampus:{p:03d}" for p in range(3)]
+    assert there.extras["dice_msd_hippocampus"] == pytest.approx(np.mean(there.values["dice"]))
+    assert here.extras["val_dice"] == there.extras["val_dice"] and here.split == there.split
+    assert guessed(one.cohort, "msd_hippocampus").patients == there.patients
+
+
+def test_a_source_of_one_patient_has_no_probe(cpu: Fabric) -> None:
+    made = cohort()
+    alone = made.train[SOURCES[1]].of(made.train[SOURCES[1]].patients[:1])
+    few = replace(made, train={**made.train, SOURCES[1]: alone})
+    assert set(probes(JointStudy(few, TINY, 0, cpu), None)) == {SOURCES[0]}

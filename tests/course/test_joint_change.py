@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from medkd_lib.course.experiments.joint_arms import ARMS
-from medkd_lib.course.experiments.joint_change import changed, share_of_sources, shuffled_labels
+from medkd_lib.course.experiments.joint_change import (
+    changed,
+    share_of_sources,
+    share_of_target,
+    shuffled_labels,
+)
 from tests.course.joint_material import SOURCES, TARGET, cohort
 
 
@@ -44,3 +49,13 @@ def test_an_arm_asks_for_its_material() -> None:
     eighth = changed(cohort(), ARMS["joint_eighth"], 0)
     assert len(set(eighth.train[SOURCES[1]].patients)) == 1
     assert eighth.train[TARGET].patients == cohort().train[TARGET].patients
+
+
+def test_half_of_the_target_is_half_of_its_patients() -> None:
+    half = changed(cohort(), ARMS["half_joint"], 0)
+    assert len(set(half.train[TARGET].patients)) == 3
+    assert half.train[SOURCES[0]].patients == cohort().train[SOURCES[0]].patients
+    alone = changed(cohort(), ARMS["half_alone"], 0)
+    assert alone.train[TARGET].patients == half.train[TARGET].patients
+    with pytest.raises(ValueError, match=r"in \(0, 1\]"):
+        share_of_target(cohort(), 1.5, 0)

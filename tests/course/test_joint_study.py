@@ -9,9 +9,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, JOINT, Arm
-from medkd_lib.course.experiments.joint_banks import drawn, drawn_for_student
+from medkd_lib.course.experiments.joint_banks import drawn, drawn_for_student, shown_often
 from medkd_lib.course.experiments.joint_budget import Architecture, Budget
-from medkd_lib.course.experiments.joint_study import JointStudy, levelled, scores
+from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.methods.joint_parts import LABELS_ALONE
 from medkd_lib.models.joint_teacher import JointTeacher
 from medkd_lib.models.trans_resunet import TransResUNet
@@ -33,7 +34,7 @@ def same(a: Trained, b: Trained) -> bool:
 
 # What changes the material is done to the cohort, see test_joint_material.py.
 @pytest.mark.parametrize(
-    "name", [n for n, a in ARMS.items() if a.material == "as it is" and a.sources == 1]
+    "name", [n for n, a in ARMS.items() if a.material == "as it is" and a.sources == a.target == 1]
 )
 def test_every_arm_answers_as_the_same_network(name: str, cpu: Fabric) -> None:
     found = study(cpu)
@@ -80,7 +81,9 @@ def test_a_joint_teacher_holds_who_it_names(cpu: Fabric) -> None:
     for members in ("sources", "targets", "random"):
         joint = found.joint_teacher(replace(JOINT, members=members)).network
         held[members] = [t.state_dict() for t in cast(JointTeacher, joint).teachers]
+    # decoders are gone: nobody asks for a teacher's answer
     target = found.alone(1000).network.state_dict()
+    assert all(name in target for name in held["sources"][0])
     for networks in held.values():
         assert len(networks) == 1 + len(SOURCES)
         assert all(torch.equal(v, target[k]) for k, v in networks[0].items())
@@ -133,3 +136,45 @@ def test_root_sampling_shows_large_sets_more_often(cpu: Fabric) -> None:
     sizes = {name: len(batch[f"{name}/images"]) for name in (TARGET, *SOURCES)}
     assert sizes[TARGET] < sizes[SOURCES[0]] == sizes[SOURCES[1]]
     assert not same(found.pooled(), study(cpu, replace(TINY, batch_size=12)).pooled())
+
+
+def test_who_does_not_see_the_sources_does_not_depend_on_them(cpu: Fabric) -> None:
+    whole = study(cpu)
+    one = replace(
+        cohort(), sources=SOURCES[:1],
+        train={n: s for n, s in cohort().train.items() if n != SOURCES[1]}, split="other",
+    )  # fmt: skip
+    few = JointStudy(one, TINY, 0, cpu)
+    assert few.alone().key == whole.alone().key
+    theirs = whole.source_teacher(SOURCES[0], JOINT.domain)
+    assert few.source_teacher(SOURCES[0], JOINT.domain).key == theirs.key
+    assert few.pooled().key != whole.pooled().key
+    assert few.train(JOINT).key != whole.train(JOINT).key
+
+
+def test_what_learns_from_sources_may_have_more_updates(cpu: Fabric) -> None:
+    found = study(cpu, replace(TINY, source_factor=2))
+    last = {
+        "alone": found.alone(), "pooled": found.pooled(),
+        "source": found.source_teacher(SOURCES[0], None), "joint": found.train(JOINT),
+        "pipeline": found.train(ARMS["alone_pipeline"]),
+    }  # fmt: skip
+    steps = {name: trained.history.steps[-1] for name, trained in last.items()}
+    assert steps == {"alone": 3, "pooled": 6, "source": 6, "joint": 3, "pipeline": 21}
+
+
+def test_self_distillation_follows_somebody_who_began_elsewhere(cpu: Fabric) -> None:
+    found = study(cpu)
+    assert found._teacher(ARMS["self_distilled"]).key == found.alone(1000).key
+    assert found._teacher(ARMS["kd_finetuned"]).key == found.finetuned().key
+    assert found.finetuned(gentle=True).key != found.finetuned().key
+
+
+def test_what_shows_something_anyway_is_not_repeated() -> None:
+    sections = cohort().train[TARGET]
+    assert shown_often(sections, 0.5).ids == sections.ids
+    often = shown_often(sections, 0.8)
+    assert often.ids != sections.ids
+    assert float((often.masks > 0).flatten(1).any(dim=1).float().mean()) == pytest.approx(
+        0.8, abs=0.02
+    )

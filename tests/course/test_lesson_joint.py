@@ -44,7 +44,7 @@ def config(**changed: Any) -> Any:
         "alpha": 0.3, "beta": 0.1, "gamma_labels": 0.6, "temperature": 2.0, "levels": "all",
         "distance": "l2", "follow": "joint", "standardise": False, "dropping": 0.0,
         "sampling": "equal",
-        "train_patients": 3, "val_patients": 2, "patients": 8, "source_patients": 2,
+        "train_patients": None, "val_patients": None, "patients": 40, "source_patients": 2,
         "external_patients": 2, "size": "small", "seed": 0, "truncated": False,
     }  # fmt: skip
     return SimpleNamespace(**usual | changed)
@@ -60,7 +60,7 @@ def test_usual_parameters_are_the_recorded_method() -> None:
 
 
 def test_twins_are_opened_and_divided(tmp_path: Any) -> None:
-    material = open_material(config())
+    material = open_material(config(train_patients=3, val_patients=2, patients=8))
     assert [i.manifest.id for i in material.images] == [
         "msd_task06_lung", "msd_task03_liver", "kits23"
     ]  # fmt: skip
@@ -145,7 +145,7 @@ def recorded(settings: list[str]) -> Recorded:
     grid = read_grid("06")
     rows = [
         {"setting": s, "arm": a, "seed": k, "dice": 0.5 + 0.1 * k, "probe_kits23": 0.9,
-         "dice_median": 0.5}
+         "dice_median": 0.5, "taught_kits23": 0.4}
         for s in settings for a in ("alone", "joint") for k in (0, 1)
     ]  # fmt: skip
     contrasts = [
@@ -173,6 +173,8 @@ def test_a_run_is_shown_beside_its_own_setting(capsys: pytest.CaptureFixture[str
     turned = setting_of(known, config(alpha=0.6), ours)
     assert (turned.id, turned.comparable) == ("lung_subtle", False)
     assert "differs from the recorded ones in method" in capsys.readouterr().out
+    for other in ({"sources": "msd_task03_liver"}, {"sources": ""}, {"train_patients": 6}):
+        assert not setting_of(known, config(**other), ours).comparable, other
     strange = setting_of(known, config(dataset="kits23", sources="msd_task03_liver"), ours)
     assert (strange.id, strange.comparable) == ("lung_subtle", False)
     nothing = replace(known, runs=known.runs.iloc[:0])
@@ -180,6 +182,7 @@ def test_a_run_is_shown_beside_its_own_setting(capsys: pytest.CaptureFixture[str
     table = means(known, "lung_subtle")
     assert list(table.arm) == [ARM_TITLES["alone"], ARM_TITLES["joint"]]
     assert table["Dice"][0] == pytest.approx(0.55) and table["probe, kits23"][0] == 0.9
+    assert table["teacher's Dice on its own source, kits23"][0] == 0.4
 
 
 def test_silencing_a_teacher_who_says_nothing_changes_nothing(cpu: Fabric) -> None:

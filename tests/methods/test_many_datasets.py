@@ -16,7 +16,7 @@ from medkd_lib.distill.mmd import mmd
 from medkd_lib.methods.joint_parts import Alignment, Domain
 from medkd_lib.methods.joint_segmentation import Segmentation
 from medkd_lib.methods.many_datasets import ManyDatasets
-from medkd_lib.methods.told import ask_all, part_of
+from medkd_lib.methods.told import part_of
 from medkd_lib.models.domain_classifier import pooled
 from medkd_lib.models.joint_teacher import JointTeacher
 from tests.methods.joint_batches import scene, side_by_side, unet, weights_of
@@ -116,25 +116,15 @@ def test_one_dataset_has_no_domain_to_hide() -> None:
         method(labelled=("target",), domain=Domain())
 
 
-def test_a_joint_teacher_learns_as_well_from_what_was_kept(cpu: Fabric) -> None:
-    joint = JointTeacher([unet(1), unet(2)], unet(3), "instance")
-    losses = []
-    for kept in (False, True):
-        network = copy.deepcopy(joint)
-        found = ManyDatasets(network, ("target",), Segmentation(), learning_rate=1e-2, steps=5)
-        found.setup(cpu)
-        before = weights_of(network.teachers)
-        for step in range(5):
-            batch = side_by_side(step, target=0.0)
-            if kept:
-                network.eval()
-                said = ask_all(network, batch["target/images"], range(3), "each")
-                network.train()
-                batch |= {f"target/{n}": x for n, x in said.items() if n.startswith("told/")}
-            losses.append(float(found.update(batch)["labels target"]))
-        assert all(torch.equal(v, before[k]) for k, v in network.teachers.state_dict().items())
-    # float16 between them
-    assert losses[:5] == pytest.approx(losses[5:], rel=5e-3)
+def test_a_joint_teacher_is_trained_behind_its_teachers(cpu: Fabric) -> None:
+    network = JointTeacher([unet(1), unet(2)], unet(3), "batch")
+    found = ManyDatasets(network, ("target",), Segmentation(), learning_rate=1e-2, steps=5)
+    found.setup(cpu)
+    before = weights_of(network)
+    for step in range(5):
+        found.update(side_by_side(step, target=0.0))
+    moved = [n for n, v in network.state_dict().items() if not torch.equal(v, before[n])]
+    assert moved and not any(n.startswith("teachers") for n in moved)
 
 
 def test_views_move_image_and_mask_together(cpu: Fabric) -> None:

@@ -43,7 +43,7 @@ def test_two_halves_make_the_whole(name: str) -> None:
     torch.testing.assert_close(network.decode(maps, x), network(x))
     output, shown = Whole(network)(x)
     assert torch.equal(output, network(x)) and torch.equal(shown[-1], maps[-1])
-    assert torch.equal(Whole(network)(x, network.told(x)).output, output)
+    torch.testing.assert_close(network.decode(network.fuse(network.told(x)), x), output)
 
 
 @each_network
@@ -87,7 +87,15 @@ def test_kept_maps_give_the_same_answer() -> None:
     network, x = joint(standardise=True).train(), images()
     network(x)  # statistics
     network.eval()
-    torch.testing.assert_close(Whole(network)(x, network.told(x)).output, network(x))
+    torch.testing.assert_close(network.decode(network.fuse(network.told(x)), x), network(x))
+
+
+def test_teachers_lose_what_nobody_asks_for() -> None:
+    whole, kept = unet(), unet().without_decoder()
+    torch.testing.assert_close(kept.encode(images())[-1], whole.encode(images())[-1])
+    names = [name for name, _ in kept.named_children()]
+    assert names == ["encoder"]
+    assert all(not hasattr(teacher, "decoder") for teacher in joint().teachers)
 
 
 def test_a_fused_map_is_its_formula() -> None:
@@ -151,6 +159,3 @@ def test_a_joint_teacher_has_heads_too() -> None:
     network, x = MultiHead(joint(), ["a", "b"]).eval(), images()
     expected = network({"a": x, "b": x[:2]})
     torch.testing.assert_close(expected["a"].output, network.alone("a").eval()(x))
-    told = {"a": network.network.told(x), "b": network.network.told(x[:2])}
-    kept = network({"a": x, "b": x[:2]}, told)
-    torch.testing.assert_close(kept["b"].output, expected["b"].output)

@@ -7,8 +7,9 @@ from typing import Literal
 
 from medkd_lib.methods.joint_parts import Domain, Weights
 
-# Who teaches: nobody; the target alone once more; one network for all datasets; the joint teacher.
-Teacher = Literal["nobody", "alone", "pooled", "joint"]
+# Who teaches: nobody; the target's teacher; one network for all datasets, or that one fine-tuned;
+# the joint teacher.
+Teacher = Literal["nobody", "alone", "pooled", "finetuned", "joint"]
 # What the joint teacher is made of beside the target's teacher.
 Members = Literal["sources", "targets", "random"]
 # What is done to the material first.
@@ -27,10 +28,12 @@ class Arm:
         domain: how source teachers hide domains; None: there is no domain loss.
         joint_on: whose labels the joint teacher's fusers and decoder learn from.
         start: the student's first weights: untrained, or those of the pooled training.
+        gentle: fine-tuned at a tenth of the learning rate.
         long: trained for as many updates as the whole pipeline has.
         more: learns from the further target patients, too.
         material: what is changed about the sources.
         sources: share of every source's patients.
+        target: share of the target's labelled patients.
         answer: what is tested: the student, or what it would have learnt from.
     """
 
@@ -40,10 +43,12 @@ class Arm:
     domain: Domain | None = Domain()  # noqa: RUF009
     joint_on: Literal["target", "all"] = "target"
     start: Start = "fresh"
+    gentle: bool = False
     long: bool = False
     more: bool = False
     material: Material = "as it is"
     sources: float = 1.0
+    target: float = 1.0
     answer: Literal["student", "teacher"] = "student"
 
 
@@ -64,7 +69,9 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "more_target": replace(ALONE, more=True),
         "pooled": Arm("pooled", answer="teacher"),
         "finetuned": replace(ALONE, start="pooled"),
+        "finetuned_gentle": replace(ALONE, start="pooled", gentle=True),
         "kd_pooled": Arm("pooled", LOGITS),
+        "kd_finetuned": Arm("finetuned", LOGITS),
         "joint": JOINT,
         "joint_teacher": replace(JOINT, answer="teacher"),
         "joint_visible": replace(JOINT, domain=Domain(weight=0.0)),
@@ -75,7 +82,8 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "joint_encoder": _joint(levels="encoder"),
         "joint_cosine": _joint(distance="cosine"),
         "joint_chopra": _joint(distance="chopra"),
-        "joint_each": _joint(follow="each", dropping=0.5, standardise=True),
+        "joint_each": _joint(follow="each"),
+        "joint_each_dropped": _joint(follow="each", dropping=0.5),
         "joint_ancestor": _joint(logits=0.6, features=0.2, labels=0.2),
         "joint_on_all": replace(JOINT, joint_on="all"),
         "joint_finetuned": replace(JOINT, start="pooled"),
@@ -90,6 +98,9 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "finetuned_eighth": replace(ALONE, start="pooled", sources=1 / 8),
         "finetuned_quarter": replace(ALONE, start="pooled", sources=1 / 4),
         "finetuned_half": replace(ALONE, start="pooled", sources=1 / 2),
+        "half_alone": replace(ALONE, target=1 / 2),
+        "half_finetuned": replace(ALONE, start="pooled", target=1 / 2),
+        "half_joint": replace(JOINT, target=1 / 2),
     }
 )
 # An arm that is no network: a guess without pixels.

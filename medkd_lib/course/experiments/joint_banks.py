@@ -9,7 +9,7 @@ from medkd_lib.course.experiments.joint_budget import Budget
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.data.batches import Batch
 from medkd_lib.data.section_views import section_views
-from medkd_lib.data.sections import joined
+from medkd_lib.data.sections import Sections, joined
 from medkd_lib.data.unpaired import Drawn
 from medkd_lib.methods.joint_parts import Weights
 from medkd_lib.methods.told import ask_all
@@ -34,7 +34,7 @@ def bank(
     sections = cohort.train[dataset]
     if more:
         sections = joined([sections, cohort.more])
-    sections = sections.with_share(budget.share)
+    sections = shown_often(sections, budget.share)
     tensors: Batch = {"images": sections.images["image"], "masks": sections.masks}
     if not budget.kept_views:
         return Drawn(tensors, sections.patients)
@@ -45,6 +45,16 @@ def bank(
         {name: torch.cat([v[name] for v in views]) for name in tensors},
         sections.patients * budget.kept_views,
     )
+
+
+def shown_often(sections: Sections, share: float) -> Sections:
+    """Return sections with at least a share of them that show something.
+
+    Where most show it anyway, as a whole body does, nothing is repeated: else the few empty ones
+    would fill half of what a network sees.
+    """
+    shows = float((sections.masks > 0).flatten(1).any(dim=1).float().mean())
+    return sections if shows >= share else sections.with_share(share)
 
 
 def view_of(budget: Budget) -> Callable[[Batch], Batch]:

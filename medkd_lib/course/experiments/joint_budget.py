@@ -21,6 +21,8 @@ class Budget:
 
     Attributes:
         steps: updates of every teacher and of every student.
+        source_factor: times as many updates of what learns from sources: their teachers, and the
+            network for all datasets.
         batch_size: sections of each dataset in an update.
         sampling: ``equal``: of each dataset as many; ``root``: as many in all, and large sets more
             often, see `root_sizes`.
@@ -39,6 +41,7 @@ class Budget:
     """
 
     steps: int = 400
+    source_factor: int = 1
     batch_size: int = 4
     sampling: Literal["equal", "root"] = "equal"
     unet: tuple[int, ...] = (8, 16, 32, 64)

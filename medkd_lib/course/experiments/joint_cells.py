@@ -15,8 +15,13 @@ from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.joint_probe import probes
 from medkd_lib.course.experiments.joint_sets import Foreground
 from medkd_lib.course.experiments.joint_sources import folds_in, joint_cohort
-from medkd_lib.course.experiments.joint_study import JointStudy, scores
-from medkd_lib.course.experiments.mask_measures import joined, measured_masks, usual_place
+from medkd_lib.course.experiments.joint_study import JointStudy
+from medkd_lib.course.experiments.mask_measures import (
+    joined,
+    measured_masks,
+    scores,
+    usual_place,
+)
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.data.sections import Sections
 
@@ -31,52 +36,66 @@ def run_cell(
     """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
 
     The first dataset is the target, those in the option ``external`` are only tested on, all
-    others are sources. The real family's target is tested fold by fold.
+    others are sources. The real family's target is tested fold by fold. The option ``judged_on``
+    names an external set whose cases are measured in the place of the target's test patients: the
+    trainings are the same ones.
     """
     folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
     external = [name for name in str(options.get("external", "")).split("+") if name]
     sources = [name for name in datasets[1:] if name not in external]
     way = None if arm == GEOMETRY else ARMS[arm]
     shows: Foreground = "other" if way and way.material == "other structure" else "lesion"
+    judged_on = str(options.get("judged_on", ""))
     found = []
     for fold in folds_in(datasets[0]):
         cohort = joint_cohort(
             folders, datasets[0], sources, external, seed, fold=fold, sources_show=shows
         )
         if way is None:
-            found.append(guessed(cohort))
+            found.append(guessed(cohort, judged_on))
             continue
         study = JointStudy(
             changed(cohort, way, seed), LESSON, seed, fabric,
             cast(Architecture, options.get("architecture", "unet")),
         )  # fmt: skip
-        found.append(answered(study, way))
+        found.append(answered(study, way, judged_on))
     return joined(found)
 
 
-def guessed(cohort: JointCohort) -> Measured:
+def guessed(cohort: JointCohort, judged_on: str = "") -> Measured:
     """Return what the usual place of a lesson is worth, without one pixel: `GEOMETRY`."""
     guess = usual_place(cohort.train[cohort.target])
-    return _measured(cohort, np.repeat(guess[None], len(cohort.test), axis=0), {})
+    judged = _judged(cohort, judged_on)
+    return _measured(cohort.split, judged, np.repeat(guess[None], len(judged), axis=0), {})
 
 
-def answered(study: JointStudy, arm: Arm) -> Measured:
+def answered(study: JointStudy, arm: Arm, judged_on: str = "") -> Measured:
     """Return what an arm answers for the test patients, with its numbers.
 
     Beside those of every case: the mean Dice of validation patients and of every external set, the
     share of test patients whose lesion was hardly found, the mean of the worst tenth, and of a
-    joint teacher's members how well a probe tells each source from the target.
+    joint teacher's members what each knows of its own source's training patients, how well a probe
+    tells that source from the target, and the upper end of the probe's interval.
+
+    Args:
+        study: whose trainings.
+        arm: what answers.
+        judged_on: an external set to be measured; empty: the target's test patients.
     """
     trained, cohort = study.train(arm), study.cohort
     extras = {"val_dice": _mean_dice(study.masks(trained, cohort.val), cohort.val)}
     for name, sections in cohort.external.items():
         extras[f"dice_{name}"] = _mean_dice(study.masks(trained, sections), sections)
     if arm.teacher == "joint" and arm.members == "sources":
-        extras |= {
-            f"probe_{source}": probe.balanced_accuracy
-            for source, probe in probes(study, arm.domain).items()
-        }
-    found = _measured(cohort, study.masks(trained, cohort.test), extras)
+        for source, probe in probes(study, arm.domain).items():
+            extras[f"probe_{source}"] = probe.balanced_accuracy
+            extras[f"probe_high_{source}"] = probe.interval[1]
+        for source in cohort.sources:
+            own = cohort.train[source]
+            teacher = study.source_teacher(source, arm.domain)
+            extras[f"taught_{source}"] = _mean_dice(study.masks(teacher, own), own)
+    judged = _judged(cohort, judged_on)
+    found = _measured(cohort.split, judged, study.masks(trained, judged), extras)
     dice = np.sort(np.asarray(found.values["dice"]))
     dice = dice[np.isfinite(dice)]
     tail = {
@@ -94,13 +113,15 @@ def tolerance_mm(sections: Sections) -> float:
     return sections.spacing_mm[0]
 
 
+def _judged(cohort: JointCohort, judged_on: str) -> Sections:
+    return cohort.external[judged_on] if judged_on else cohort.test
+
+
 def _measured(
-    cohort: JointCohort, masks: NDArray[np.bool_], extras: Mapping[str, float]
+    split: str, judged: Sections, masks: NDArray[np.bool_], extras: Mapping[str, float]
 ) -> Measured:
-    pixel = tolerance_mm(cohort.test)
-    return measured_masks(
-        masks, cohort.test, cohort.split, extras, tolerance_mm=pixel, least_mm2=4 * pixel**2
-    )
+    pixel = tolerance_mm(judged)
+    return measured_masks(masks, judged, split, extras, tolerance_mm=pixel, least_mm2=4 * pixel**2)
 
 
 def _mean_dice(masks: NDArray[np.bool_], sections: Sections) -> float:

@@ -16,7 +16,9 @@ def changed(cohort: JointCohort, arm: Arm, seed: int) -> JointCohort:
     """Return the material of an arm; another structure than the lesion is read, not made here."""
     if arm.material == "shuffled labels":
         cohort = shuffled_labels(cohort, seed)
-    return cohort if arm.sources == 1 else share_of_sources(cohort, arm.sources, seed)
+    if arm.sources < 1:
+        cohort = share_of_sources(cohort, arm.sources, seed)
+    return cohort if arm.target == 1 else share_of_target(cohort, arm.target, seed)
 
 
 def shuffled_labels(cohort: JointCohort, seed: int) -> JointCohort:
@@ -52,15 +54,32 @@ def share_of_sources(cohort: JointCohort, share: float, seed: int) -> JointCohor
     Raises:
         ValueError: an impossible share.
     """
+    return _with_sources(cohort, lambda sections, number: _some(sections, share, (seed, number)))
+
+
+def share_of_target(cohort: JointCohort, share: float, seed: int) -> JointCohort:
+    """Return a cohort with a share of the target's training patients, at least one.
+
+    What the target loses, sources may make good, or not: the arms with half of it ask.
+
+    Args:
+        cohort: whose target.
+        share: of the patients, in (0, 1].
+        seed: of the order in which they are taken.
+
+    Raises:
+        ValueError: an impossible share.
+    """
+    fewer = _some(cohort.train[cohort.target], share, (seed, len(cohort.sources)))
+    return replace(cohort, train={**cohort.train, cohort.target: fewer})
+
+
+def _some(sections: Sections, share: float, seed: tuple[int, int]) -> Sections:
     if not 0 < share <= 1:
         raise ValueError(f"share: expected a number in (0, 1], found {share}")
-
-    def some(sections: Sections, number: int) -> Sections:
-        names = sorted(set(sections.patients))
-        order = np.random.default_rng([seed, number]).permutation(len(names))
-        return sections.of([names[i] for i in order[: max(1, round(share * len(names)))]])
-
-    return _with_sources(cohort, some)
+    names = sorted(set(sections.patients))
+    order = np.random.default_rng(seed).permutation(len(names))
+    return sections.of([names[i] for i in order[: max(1, round(share * len(names)))]])
 
 
 def _with_sources(cohort: JointCohort, change: Callable[[Sections, int], Sections]) -> JointCohort:

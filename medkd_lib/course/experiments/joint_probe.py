@@ -12,7 +12,7 @@ from medkd_lib.methods.joint_parts import Domain
 from medkd_lib.models.domain_classifier import pooled
 from medkd_lib.models.levels import Levelled
 
-AT_ONCE = 64
+AT_ONCE, FOLDS = 64, 3
 
 
 def probes(
@@ -21,7 +21,8 @@ def probes(
     """Return, for the teacher of each source, how well a linear probe tells it from the target.
 
     Both sides are training patients, as the teacher saw both; a probe is read on patients whom
-    *it* was not fitted on.
+    *it* was not fitted on. A source of fewer patients than folds is left out: no probe of one
+    patient tells him from his set.
 
     Args:
         study: whose teachers; they are trained if need be.
@@ -32,12 +33,14 @@ def probes(
     found, cohort = {}, study.cohort
     own = cohort.train[cohort.target]
     for source in cohort.sources if sources is None else sources:
-        network = levelled(study.source_teacher(source, domain))
         theirs = cohort.train[source]
+        if len(set(theirs.patients)) < FOLDS:
+            continue
+        network = levelled(study.source_teacher(source, domain))
         features = [bottleneck(network, s, level) for s in (own, theirs)]
         labels = [cohort.target] * len(own) + [source] * len(theirs)
         patients = [*own.patients, *theirs.patients]
-        found[source] = linear_probe(torch.cat(features), labels, patients, folds=3)
+        found[source] = linear_probe(torch.cat(features), labels, patients, folds=FOLDS)
     return found
 
 

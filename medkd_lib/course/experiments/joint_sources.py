@@ -16,6 +16,10 @@ from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.sections import Sections
 from medkd_lib.data.split import Split
 
+TRAIN, VAL = 14, 6
+# Of the real family's small sets fewer patients are left beside a tested fold.
+REAL_TRAIN, REAL_VAL = 10, 2
+
 
 def joint_cohort(
     roots: Mapping[str, Path],
@@ -25,8 +29,8 @@ def joint_cohort(
     seed: int = 0,
     *,
     fold: int = 0,
-    train: int = 14,
-    val: int = 6,
+    train: int | None = None,
+    val: int | None = None,
     sources_show: Foreground = "lesion",
 ) -> JointCohort:
     """Return the material of a joint run: few patients of the target, all of the sources.
@@ -39,8 +43,8 @@ def joint_cohort(
         seed: of who trains, who chooses and where windows lie; test patients do not depend on it.
         fold: whose patients are tested, one of `folds_in`; elsewhere than in the real family a
             share is held out once.
-        train: labelled patients of the target.
-        val: patients of the target to choose by.
+        train: labelled patients of the target; None: `TRAIN`, of the real family `REAL_TRAIN`.
+        val: patients of the target to choose by; likewise.
         sources_show: ``other`` labels another structure of the sources than what is looked for:
             the control with unrelated sources.
 
@@ -49,6 +53,9 @@ def joint_cohort(
         ValueError: a set without a folder or of another family, too few patients of the target, or
             a fold that there is none of.
     """
+    few = joint_set(target).family == "real"
+    train = (REAL_TRAIN if few else TRAIN) if train is None else train
+    val = (REAL_VAL if few else VAL) if val is None else val
     _check(roots, target, [*sources, *external])
     if fold not in folds_in(target):
         raise ValueError(f"fold: expected one of {list(folds_in(target))}, found {fold}")

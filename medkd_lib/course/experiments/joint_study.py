@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import cast
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
@@ -15,11 +14,9 @@ from medkd_lib.course.experiments.joint_arms import Arm
 from medkd_lib.course.experiments.joint_banks import drawn, drawn_for_student, view_of
 from medkd_lib.course.experiments.joint_budget import Architecture, Budget, network
 from medkd_lib.course.experiments.joint_cohort import JointCohort
-from medkd_lib.data.batches import Batch
+from medkd_lib.course.experiments.joint_sets import JOINT_SETS
 from medkd_lib.data.sections import Sections
 from medkd_lib.data.unpaired import Drawn, UnpairedBatches, root_sizes
-from medkd_lib.evaluate.segment import measure_cases
-from medkd_lib.evaluate.stack import volumes
 from medkd_lib.methods.base import Method
 from medkd_lib.methods.joint import JointStudent
 from medkd_lib.methods.joint_parts import Domain
@@ -31,6 +28,7 @@ from medkd_lib.train import Trained, fit_cached, predict
 
 # Added to a run's seed: students of all arms begin alike, teachers as somebody else.
 STUDENT, TARGET_TEACHER, SOURCE_TEACHERS, TRUNK = 0, 1000, 2000, 3000
+GENTLE = 0.1
 
 
 class JointStudy:
@@ -53,7 +51,7 @@ class JointStudy:
         self.architecture, self.max_steps = architecture, max_steps
         self.task = Segmentation()
         # Kept views were drawn before the training.
-        self.views = _as_it_is if budget.kept_views else view_of(budget)
+        self.views = (lambda batch: batch) if budget.kept_views else view_of(budget)
 
     # The three stages, and the rivals of the first
 
@@ -63,12 +61,14 @@ class JointStudy:
 
     def pooled(self) -> Trained:
         """Train one network, a head per dataset, the target's exposures as in every other arm."""
-        return self._labels(tuple(self.cohort.train), STUDENT)
+        return self._labels(tuple(self.cohort.train), STUDENT, factor=self.budget.source_factor)
 
     def source_teacher(self, source: str, domain: Domain | None) -> Trained:
         """Train on a source and the target, both labelled, hiding which of them an image is of."""
-        offset = SOURCE_TEACHERS + self.cohort.sources.index(source)
-        return self._labels((source, self.cohort.target), offset, domain=domain)
+        # By its name: it is the same teacher whoever the other sources are.
+        offset = SOURCE_TEACHERS + list(JOINT_SETS).index(source)
+        names = (source, self.cohort.target)
+        return self._labels(names, offset, factor=self.budget.source_factor, domain=domain)
 
     def joint_teacher(self, arm: Arm) -> Trained:
         """Fuse the frozen teachers that an arm names, and train fusers and decoder."""
@@ -83,34 +83,37 @@ class JointStudy:
             return self._many(joint, names)
 
         inputs = {"members": [m.key for m in members], "standardise": arm.weights.standardise}
-        return self._fit(build, lambda: self._sets(names), inputs | {"labels": names})
+        return self._fit(build, lambda: self._sets(names), names, inputs)
 
     def train(self, arm: Arm) -> Trained:
         """Train what an arm answers with: its student, or the teacher that it names."""
         if arm.teacher == "nobody":
-            return self._finetuned() if arm.start == "pooled" else self._plain(arm)
+            return self.finetuned(gentle=arm.gentle) if arm.start == "pooled" else self._plain(arm)
         teacher = self._teacher(arm)
         return teacher if arm.answer == "teacher" else self._student(arm, teacher)
 
     # What they share
 
     def _plain(self, arm: Arm) -> Trained:
-        stages = (
-            len(self.cohort.sources) + 3
-        )  # the target, every source, the joint one, the student
+        # the target, every source, the joint one, the student
+        stages = 3 + self.budget.source_factor * len(self.cohort.sources)
         return self.alone(factor=stages if arm.long else 1, more=arm.more)
 
-    def _finetuned(self) -> Trained:
-        start, names = self.pooled(), (self.cohort.target,)
+    def finetuned(self, *, gentle: bool = False) -> Trained:
+        """Train the pooled network on the target alone; gently at a tenth of the rate."""
+        start, names, rate = self.pooled(), (self.cohort.target,), GENTLE if gentle else 1.0
         return self._fit(
-            lambda: self._many(levelled(start), names), lambda: self._sets(names),
-            {"labels": names, "start": start.key},
+            lambda: self._many(levelled(start), names, rate=rate), lambda: self._sets(names), names,
+            {"start": start.key, "rate": rate},
         )  # fmt: skip
 
     def _teacher(self, arm: Arm) -> Trained:
         if arm.teacher == "joint":
             return self.joint_teacher(arm)
-        return self.pooled() if arm.teacher == "pooled" else self.alone()
+        if arm.teacher == "finetuned":
+            return self.finetuned()
+        # Not the student's own twin: one who began elsewhere.
+        return self.pooled() if arm.teacher == "pooled" else self.alone(TARGET_TEACHER)
 
     def _student(self, arm: Arm, teacher: Trained) -> Trained:
         start = self.pooled() if arm.start == "pooled" else None
@@ -130,7 +133,8 @@ class JointStudy:
             return drawn_for_student(c, b, self.seed, levelled(teacher), weights)
 
         inputs = {"weights": asdict(weights), "teacher": teacher.key}
-        return self._fit(build, sets, inputs | {"start": start.key if start else ""})
+        inputs["start"] = start.key if start else ""
+        return self._fit(build, sets, (c.target,), inputs)
 
     def _members(self, arm: Arm) -> list[Trained]:
         """Return the joint teacher's members beside the target's teacher."""
@@ -148,8 +152,8 @@ class JointStudy:
         """Train on labels of some datasets; factor 0: a network before its updates."""
         return self._fit(
             lambda: self._many(self._network(offset), names, max(factor, 1), domain),
-            lambda: self._sets(names, more=more),
-            {"labels": names, "offset": offset, "more": more,
+            lambda: self._sets(names, more=more), names,
+            {"offset": offset, "more": self.cohort.more.fingerprint if more else "",
              "domain": asdict(domain) if domain else {}},
             factor,
         )  # fmt: skip
@@ -158,11 +162,12 @@ class JointStudy:
         return network(self.architecture, self.budget, self.seed + offset)
 
     def _many(
-        self, start: Levelled, names: Sequence[str], factor: int = 1, domain: Domain | None = None
-    ) -> Method:
+        self, start: Levelled, names: Sequence[str], factor: int = 1,
+        domain: Domain | None = None, rate: float = 1.0,
+    ) -> Method:  # fmt: skip
         b = self.budget
         found = ManyDatasets(
-            start, names, self.task, learning_rate=b.learning_rate, steps=factor * b.steps,
+            start, names, self.task, learning_rate=rate * b.learning_rate, steps=factor * b.steps,
             domain=domain, views=self.views,
         )  # fmt: skip
         torch.manual_seed(self.seed)
@@ -173,9 +178,11 @@ class JointStudy:
 
     def _fit(
         self, build: Callable[[], Method], sets: Callable[[], dict[str, Drawn]],
-        inputs: Mapping[str, object], factor: int = 1,
+        names: Sequence[str], inputs: Mapping[str, object], factor: int = 1,
     ) -> Trained:  # fmt: skip
         b, steps = self.budget, factor * self.budget.steps
+        # What is shown and nothing else: who does not see the sources does not depend on them.
+        shown = {name: self.cohort.train[name].fingerprint for name in names}
         return fit_cached(
             build,
             lambda start: self._batches(sets(), start),
@@ -183,7 +190,7 @@ class JointStudy:
             self.fabric,
             inputs={
                 **inputs, "budget": asdict(b), "architecture": self.architecture,
-                "cohort": self.cohort.fingerprint, "split": self.cohort.split, "seed": self.seed,
+                "shown": list(shown.items()), "factor": factor, "seed": self.seed,
             },
             rooms=("course/experiments",),
         )  # fmt: skip
@@ -204,19 +211,6 @@ class JointStudy:
         return answer
 
 
-def scores(masks: NDArray[np.bool_], sections: Sections, *, tolerance_mm: float) -> pd.DataFrame:
-    """Return overlap and distances of each case, see `measure_cases`."""
-    truth = sections.masks.numpy() > 0
-    return measure_cases(
-        volumes(masks, sections.ids), volumes(truth, sections.ids), sections.spacing_mm,
-        tolerance_mm,
-    )  # fmt: skip
-
-
 def levelled(trained: Trained) -> Levelled:
     """Return a trained network as one that shows its levels; every caller gets its own copy."""
     return cast(Levelled, deepcopy(trained.network))
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from medkd_lib.course.experiments.outcome import Measured
@@ -12,6 +13,15 @@ from medkd_lib.evaluate.segment import measure_cases
 from medkd_lib.evaluate.stack import volumes
 
 MEASURES = ("dice", "surface_dice", "hd95_mm")
+
+
+def scores(masks: NDArray[np.bool_], sections: Sections, *, tolerance_mm: float) -> pd.DataFrame:
+    """Return overlap and distances of each case, see `measure_cases`."""
+    truth = sections.masks.numpy() > 0
+    return measure_cases(
+        volumes(masks, sections.ids), volumes(truth, sections.ids), sections.spacing_mm,
+        tolerance_mm,
+    )  # fmt: skip
 
 
 def measured_masks(
@@ -29,9 +39,7 @@ def measured_masks(
         least_mm2: area of a region that counts as a false positive on a section without anything.
     """
     truth = test.masks.numpy() > 0
-    table = measure_cases(
-        volumes(masks, test.ids), volumes(truth, test.ids), test.spacing_mm, tolerance_mm
-    )
+    table = scores(masks, test, tolerance_mm=tolerance_mm)
     alarms = by_case(
         false_positives(masks, truth, test.ids, test.spacing_mm, least_mm2=least_mm2)
     ).reindex(table.index)

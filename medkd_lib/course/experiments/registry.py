@@ -35,7 +35,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "students": Experiment(students.run_cell, students.TEACHERS),
         # One training serves all arms of a seed; the first to run fills the cache.
         "cmedl": Experiment(cmedl_cells.run_cell, ("alone",)),
-        "joint": Experiment(joint_cells.run_cell, ("alone", "pooled")),
+        "joint": Experiment(joint_cells.run_cell, ("pooled", "joint_teacher")),
         "react": Experiment(react_cells.run_cell, react_arms.TEACHERS),
     }
 )
