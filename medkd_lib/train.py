@@ -25,6 +25,9 @@ from medkd_lib.methods.base import Method
 
 LoaderFrom = Callable[[int], Iterable[Batch]]
 
+# Of all images that a network is asked about at once: 128 of 128².
+MOST_PIXELS = 128**3
+
 # The rooms whose code decides what a training computes.
 TRAINING_ROOMS = ("data", "models", "distill", "methods", "train.py")
 
@@ -180,10 +183,18 @@ def fit_cached(
 
 @torch.no_grad()
 def predict(network: nn.Module, images: Tensor, batch_size: int = 128) -> Tensor:
-    """Return the logits of all images, in eval mode, on the CPU."""
+    """Return the logits of all images, in eval mode, on the CPU.
+
+    Args:
+        network: on any device.
+        images: ``(N, …)``.
+        batch_size: images asked at once, fewer where they are large: 64 maps of 128 images of 256²
+            pixels are 2 GB, and a network holds several of them.
+    """
     device = next(network.parameters()).device
     network.eval()
-    chunks = [network(c.to(device).float()).float().cpu() for c in images.split(batch_size)]
+    at_once = max(1, min(batch_size, MOST_PIXELS // max(1, images[:1, :1].numel())))
+    chunks = [network(c.to(device).float()).float().cpu() for c in images.split(at_once)]
     return torch.cat(chunks)
 
 

@@ -197,3 +197,26 @@ def test_predict_keeps_order_and_needs_no_batch_fit() -> None:
     net = SmallCNN(2, (4,)).eval()
     images = tensors()["images"]
     assert torch.allclose(predict(net, images, batch_size=7), net(images), atol=1e-6)
+
+
+def test_large_images_are_asked_about_a_few_at_once() -> None:
+    class Counting(torch.nn.Module):
+        """Answers with an image's own mean; remembers how many it was shown at once."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.seen = torch.nn.Parameter(torch.ones(())), list[int]()
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.seen.append(len(images))
+            return self.scale * images.mean((1, 2, 3))
+
+    for side, at_once in ((64, 128), (512, 8), (4096, 1)):
+        counting = Counting()
+        images = torch.arange(3.0)[:, None, None, None].expand(3, 1, side, side)
+        assert predict(counting, images, at_once).tolist() == [0, 1, 2]
+        assert max(counting.seen) <= at_once
+        many = torch.zeros(1, 1, side, side).expand(130, 1, side, side)
+        if side < 4096:
+            predict(counting, many)
+            assert max(counting.seen) == at_once
