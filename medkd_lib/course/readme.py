@@ -50,9 +50,9 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
             ("phantom_clear", "phantom_subtle", "phantom_none", "sts_mr", "sts_pet"),
         ),
         "05": Selection(
-            ("truth", "teacher", "alone", "alone_pet", "kd", "react", "no_graph",
+            ("truth", "place", "teacher", "alone", "alone_pet", "kd", "react", "no_graph",
              "react_shuffled"),
-            ("teacher_vs_alone", "react_vs_alone", "kd_vs_alone", "react_vs_alone_pet",
+            ("teacher_vs_alone", "alone_vs_place", "react_vs_alone", "kd_vs_alone", "react_vs_alone_pet",
              "react_vs_no_graph", "react_vs_shuffled"),
         ),
     }

@@ -92,7 +92,8 @@ def _case_lines(row: RunRow, strata: Sequence[str], *, labelled: bool) -> list[t
     columns: list[Sequence[object]] = [row.cases, row.patients]
     if labelled:
         columns += [row.labels or blank, row.sizes_mm2 or blank]
-    columns += [row.strata.get(name, blank) for name in strata]
+    # Two NaNs are not equal: written as they are, a case would have a line for each of its runs.
+    columns += [["" if x != x else x for x in row.strata.get(name, blank)] for name in strata]
     return [(row.setting, *line) for line in zip(*columns, strict=True)]
 
 

@@ -1,5 +1,6 @@
 """Recorded tables: written whole, recomputable, and never fed by an unfinished grid."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def test_round_trip_and_recomputation(tmp_path: Path) -> None:
     again = contrast_table(grid(), runs, cases)
     pd.testing.assert_frame_equal(again, read_contrasts(tmp_path))
     assert again.iloc[0].verdict == "better"
+
+
+def test_a_case_has_one_line_whatever_is_not_known_of_it(tmp_path: Path) -> None:
+    """A block without a tumour has no volume, and another setting's cases have none at all."""
+    made = [
+        replace(row, strata={"volume_ml": [math.nan if i % 3 else 1.5 for i in range(21)]})
+        for row in rows()
+    ]
+    declared = grid()
+    two = declared.settings[0].model_copy(update={"id": "other"})
+    declared = declared.model_copy(update={"settings": [*declared.settings, two]})
+    write_tables(declared, made, tmp_path)
+    once = read_cases(tmp_path)
+    assert len(once) == 21 and once.volume_ml.notna().sum() == 7
+    plain = [replace(row, setting="other", strata={}) for row in made]
+    for _ in range(2):
+        write_tables(declared, plain, tmp_path)
+        both = read_cases(tmp_path)
+        assert len(both) == 42
+        pd.testing.assert_frame_equal(both[both.setting == "toy"], once)
 
 
 def test_an_unfinished_grid_gives_no_contrast(tmp_path: Path) -> None:
