@@ -52,8 +52,8 @@ LESSONS: Mapping[str, Selection] = MappingProxyType(
         "05": Selection(
             ("truth", "place", "teacher", "alone", "alone_pet", "kd", "react", "no_graph",
              "react_shuffled"),
-            ("teacher_vs_alone", "alone_vs_place", "react_vs_alone", "kd_vs_alone", "react_vs_alone_pet",
-             "react_vs_no_graph", "react_vs_shuffled"),
+            ("teacher_vs_alone", "alone_vs_place", "react_vs_alone", "kd_vs_alone",
+             "react_vs_alone_pet", "react_vs_no_graph", "react_vs_shuffled"),
         ),
     }
 )  # fmt: skip
