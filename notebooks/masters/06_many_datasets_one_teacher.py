@@ -409,7 +409,7 @@ table(score_table(results))
 # sources cannot be expected to, and the question of this lesson is closed before it is asked.
 #
 # **Predict.** Order *student alone*, *fine-tuned* and *joint distillation* by their Dice. Then say what you expect of
-# a joint teacher whose source teachers were never trained at all.
+# a joint teacher whose source teachers were never trained at all (recorded, section 9).
 #
 # ## 5 · First stage: a teacher per set
 #
@@ -485,8 +485,8 @@ gallery.show(
 # The paper segments with U-Net and with *TransResU-Net*: a ResNet, and at its bottleneck a transformer beside dilated
 # convolutions. Its public code flattens the bottleneck to `(batch, channels, h·w)` and hands it to a transformer that
 # expects `(sequence, batch, width)`. It runs, for the numbers happen to fit. But the *images of the batch* are now the
-# sequence: attention mixes patients. What is found in one depends on which others it is tested with (by a fifth of its
-# size when measured there), and in a test set that is a leak.
+# sequence: attention mixes patients. What is found in one depends on which others it is tested with, and in a test set
+# that is a leak. (Behind the whole network a bottleneck feature changed by a fifth; the bare attention below, by more.)
 #
 # ## Exercise 3 · One image, whoever is beside it
 #
