@@ -35,7 +35,10 @@ class Material:
 
 def names_in(config: Config) -> tuple[list[str], list[str]]:
     """Return the ids of the sources, and of the sets that are only tested on."""
-    return tuple([n for n in text.split("+") if n] for text in (config.sources, config.external))  # type: ignore[return-value]
+    sources, external = (
+        text.split("+") if text else [] for text in (config.sources, config.external)
+    )
+    return sources, external
 
 
 def open_material(config: Config) -> Material:
@@ -81,7 +84,7 @@ def visible(arm: Arm) -> Arm:
 def who_is_where(cohort: JointCohort) -> pd.DataFrame:
     """Return patients, sections, the share with a lesion of each part, and who learns from it."""
     learns = {
-        "more": "the control with more target labels", "val": "nobody; to choose",
+        "more": "the control with more target labels", "val": "nobody; for choices",
         "test": "nobody; to judge",
     }  # fmt: skip
     rows = []

@@ -78,9 +78,8 @@ def means(recorded: Recorded, setting: str) -> pd.DataFrame:
     """Return the means over seeds, a row per arm in the grid's order; probes and other sets too."""
     runs = recorded.of(setting)
     more = [n for n in runs if n.startswith(tuple(MORE)) and n not in COLUMNS]
-    titles = {n: n for n in more}
-    for front, title in MORE.items():
-        titles = {n: t.replace(front, title) for n, t in titles.items()}
+    fronts = {n: next(front for front in MORE if n.startswith(front)) for n in more}
+    titles = {n: MORE[front] + n.removeprefix(front) for n, front in fronts.items()}
     return recorded.means_of(setting, {**COLUMNS, **titles}).fillna("")
 
 

@@ -42,7 +42,7 @@ follow: str = "joint"  # [joint | each] the fused maps, or those of every teache
 standardise: bool = False  # bring every teacher's channels to one scale first
 sampling: str = "equal"  # [equal | root] of datasets in a batch: all alike, or by the root of their size
 dropping: float = 0.0  # [0..1] with follow = each: drop a teacher who is not the worst matched, image by image
-train_patients: int | None = None  # [>= 3] of the target; None: 14, of small real sets 10
+train_patients: int | None = None  # [>= 3] of the target; None: the profile, else 14, of small real sets 10
 patients: int | None = None  # [>= 20] of the target's phantom; None: the profile decides
 source_patients: int | None = None  # [>= 3] of each source's phantom; None: the profile decides
 seed: int = 100  # [0..4294967295] of split, weights and batches
@@ -442,7 +442,7 @@ open_arm = visible(arm)
 stage_one = {f"{s}, {way}": study.source_teacher(s, a.domain) for s in cohort.sources[:1]
              for way, a in {"hidden": arm, "looked at": open_arm}.items()}
 terms = {f"labels {target}": Term("labels, target"), f"labels {cohort.sources[0]}": Term("labels, source"),
-         "domain": Term("domain loss", float(np.log(2)), "cannot tell"), "domain accuracy": Term("classifier is right", 0.5, "guesses")}
+         "domain": Term("domain loss", float(np.log(2)) if config.domain == "reversal" else None, "cannot tell"), "domain accuracy": Term("classifier is right", 0.5, "guesses")}
 gallery.show(
     training_terms({n: t.history.losses for n, t in stage_one.items()}, {n: t.history.steps for n, t in stage_one.items()}, terms),
     name="stage_one", alt="Label losses, domain loss and accuracy of the domain classifier over the steps, with and without hiding.")
@@ -572,9 +572,9 @@ for title, way in {"public code": talkative, "mended": lesson_look}.items():
 # *nothing* is nearly right about a lesion of a hundredth of the image. The ancestor has weights (0.6, 0.2, 0.2); the
 # paper's are unknown to us, ours are (0.3, 0.1, 0.6).
 #
-# **Two more rivals.** *Self-distillation* follows the student alone, its own twin; it is trained beside. *Joint of target
-# teachers alone* (recorded) has as many teachers and as many weights, and no source. If they do as well, no source was
-# needed.
+# **Two more rivals.** *Self-distillation*, trained below, follows the target's own teacher: a network like the student,
+# with the same labels, that began from other weights. *Joint of target teachers alone* (recorded) has as many teachers and
+# as many weights, and no source. If they do as well, no source was needed.
 
 # %%
 from medkd_lib.course.lesson_joint_left_out import left_out, shares_of
@@ -597,8 +597,8 @@ gallery.show(training_terms({n: h.losses for n, h in histories.items()}, {n: h.s
              name="terms", alt="Loss of labels, logits and features over the steps for joint distillation and self-distillation.")
 
 # %% [markdown]
-# A share near one third says that the fusers listen to all alike, and *nothing* about whether what they hear is worth
-# anything: random maps are listened to as well. The table silences one teacher at a time: it says to every image what it
+# A bar that ends near a dotted line says that the fusers listen to all alike, and *nothing* about whether what they hear is worth
+# anything. The table silences one teacher at a time: it says to every image what it
 # says on average to all. Whom does the Dice miss? (Every third test section is asked. Nobody is trained anew, so this is
 # whom *this* joint teacher leans on.)
 #
@@ -614,6 +614,10 @@ from medkd_lib.show.segmentation_scores import scores_by_case
 table(score_table(results))
 table(gains(results, [("joint", "alone"), ("finetuned", "alone"), ("joint", "finetuned"),
                       ("joint", "self_distilled")]))
+for name, answers in results.items():
+    for elsewhere_set in cohort.external:
+        if (value := answers.extras.get(f"dice_{elsewhere_set}")) is not None:
+            print(f"{name}: mean Dice on {elsewhere_set}, where nobody trained: {value:.3f}")
 masks = {name: study.masks(network, test) for name, network in trained.items()}
 SHORT = {"alone": "alone", "finetuned": "fine-\ntuned", "joint": "joint"}
 gallery.show(scores_by_case({SHORT[n]: case_table(results[n], masks[n], test) for n in SHORT}), name="scores",
@@ -625,6 +629,7 @@ gallery.show(scores_by_case({SHORT[n]: case_table(results[n], masks[n], test) fo
 # have known which is which?
 
 # %%
+from medkd_lib.course.experiments.joint_probe import maps_of
 from medkd_lib.show.level_looks import level_looks
 
 chosen = typical(test)
@@ -634,8 +639,7 @@ depth = len(levelled(trained["alone"]).level_channels)
 def looks(level: int) -> plt.Figure:
     seen = {}
     for name in ("alone", "joint"):
-        with torch.no_grad():
-            seen[name] = levelled(trained[name]).eval().encode(test.images["image"][chosen])[level - 1]
+        seen[name] = maps_of(levelled(trained[name]), test.images["image"][chosen], level - 1)
     where = "bottleneck" if level == depth else f"level {level}"
     return level_looks(test.images["image"][chosen, 0], test.masks[chosen], seen,
                        {n: torch.from_numpy(masks[n][chosen]) for n in seen}, level=where)
@@ -767,7 +771,8 @@ table(ledger)
 # cells whose interval holds zero. A negative one is *negative transfer*: the source taught what the target must forget.
 #
 # **What does a source cost?** Frozen teachers can be asked once about every view that will be shown, and their answers
-# kept: then a step does not know how many there were. Asked at every step, each source adds its own.
+# kept: then a step does not know how many there were. Asked at every step, each source adds its own. (Times
+# are measured here and now; memory is counted, weights and the maps that are handed over.)
 
 # %%
 from medkd_lib.course.experiments.joint_cost import cost_of_sources, line_through

@@ -54,12 +54,11 @@ class Arm:
 
 ALONE = Arm("nobody")
 JOINT = Arm()
-FEATURES = Weights()
-LOGITS = replace(FEATURES, features=0.0)
+LOGITS = replace(JOINT.weights, features=0.0)
 
 
 def _joint(**changed: object) -> Arm:
-    return replace(JOINT, weights=replace(FEATURES, **changed))  # type: ignore[arg-type]
+    return replace(JOINT, weights=replace(JOINT.weights, **changed))  # type: ignore[arg-type]
 
 
 ARMS: Mapping[str, Arm] = MappingProxyType(

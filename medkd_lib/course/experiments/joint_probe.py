@@ -44,11 +44,15 @@ def probes(
     return found
 
 
-@torch.no_grad()
 def bottleneck(network: Levelled, sections: Sections, level: int = -1) -> Tensor:
     """Return the mean over positions of a network's map of sections, ``(N, C)``."""
+    return pooled(maps_of(network, sections.images["image"], level))
+
+
+@torch.no_grad()
+def maps_of(network: Levelled, images: Tensor, level: int) -> Tensor:
+    """Return a network's maps of one level, ``(N, C, h, w)``, in eval mode, on the CPU."""
     network.eval()
     device = next(network.parameters()).device
-    chunks = sections.images["image"].split(AT_ONCE)
-    maps = [network.encode(chunk.to(device).float())[level] for chunk in chunks]
-    return torch.cat([pooled(m).cpu() for m in maps])
+    chunks = images.split(AT_ONCE)
+    return torch.cat([network.encode(c.to(device).float())[level].cpu() for c in chunks])
