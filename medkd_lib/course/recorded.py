@@ -175,5 +175,8 @@ def claim_ledger(paper: str, *recorded: Recorded) -> pd.DataFrame:
         paper: file name under ``data_manifests/claims``.
         recorded: one or several lessons whose contrasts the claims name.
     """
-    contrasts = pd.concat([r.contrasts for r in recorded], ignore_index=True)
-    return ledger(read_paper(manifest_folder() / "claims" / f"{paper}.yaml"), contrasts)
+    contrasts, runs = (
+        pd.concat(tables, ignore_index=True)
+        for tables in ([r.contrasts for r in recorded], [r.runs for r in recorded])
+    )
+    return ledger(read_paper(manifest_folder() / "claims" / f"{paper}.yaml"), contrasts, runs)

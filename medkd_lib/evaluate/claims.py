@@ -33,11 +33,29 @@ class Published(BaseModel):
     primary: bool
 
 
+class Premise(BaseModel):
+    """What must hold of a setting's runs before a trial on it says anything about its claim.
+
+    Attributes:
+        arm: whose runs.
+        measures: beginning of the names of the numbers that are looked at, all of them.
+        below: every one of them, in every run, must lie below this.
+        why: what is not so where one does not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    arm: str
+    measures: str
+    below: float
+    why: str
+
+
 class Trial(BaseModel):
     """A recorded contrast, in one setting, whose positive difference supports a claim.
 
     A claim that something is *kept* is supported where nothing below ``-margin`` is left in the
-    interval.
+    interval. Where a ``premise`` does not hold, the difference stands and the verdict does not: a
+    method that did not do what it is said to help by was not tested.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +63,7 @@ class Trial(BaseModel):
     contrast: str
     evidence: Evidence
     margin: float = Field(default=0.0, ge=0)
+    premise: Premise | None = None
 
 
 class Claim(BaseModel):
@@ -101,12 +120,13 @@ def judge(evidence: Evidence, decision: Decision) -> Verdict:
     return "reproduced" if evidence == "original" else "direction supported"
 
 
-def ledger(paper: Paper, contrasts: pd.DataFrame) -> pd.DataFrame:
+def ledger(paper: Paper, contrasts: pd.DataFrame, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return one row per trial (or per claim that has none), measured side from ``contrasts``.
 
     Args:
         paper: the claims.
         contrasts: rows of a recorded ``contrasts.csv``.
+        runs: rows of its ``runs.csv``, where premises are looked up; without them none holds.
     """
     rows = []
     for claim in paper.claims:
@@ -125,11 +145,29 @@ def ledger(paper: Paper, contrasts: pd.DataFrame) -> pd.DataFrame:
                 }
             )
         for trial in claim.trials:
-            rows.append(row | _measured(trial, contrasts))
+            rows.append(row | _measured(trial, contrasts, runs))
     return pd.DataFrame(rows)
 
 
-def _measured(trial: Trial, contrasts: pd.DataFrame) -> dict[str, str]:
+def _broken(trial: Trial, runs: pd.DataFrame | None) -> str:
+    """Return why a trial's premise does not hold, or nothing."""
+    premise = trial.premise
+    if premise is None:
+        return ""
+    numbers = pd.Series(dtype=float)
+    if runs is not None:
+        asked = runs[(runs.setting == trial.setting) & (runs.arm == premise.arm)]
+        columns = [name for name in runs.columns if name.startswith(premise.measures)]
+        numbers = asked[columns].stack().astype(float)
+    if numbers.empty:
+        return f"{premise.why}: {premise.measures}* of {premise.arm} was not recorded"
+    highest = float(numbers.max())
+    if highest < premise.below:
+        return ""
+    return f"{premise.why}: {premise.measures}* up to {highest:.2f}, needed below {premise.below:g}"
+
+
+def _measured(trial: Trial, contrasts: pd.DataFrame, runs: pd.DataFrame | None) -> dict[str, str]:
     found = contrasts[(contrasts.setting == trial.setting) & (contrasts.contrast == trial.contrast)]
     place = f"{trial.setting}: {trial.contrast}"
     if found.empty:
@@ -145,9 +183,12 @@ def _measured(trial: Trial, contrasts: pd.DataFrame) -> dict[str, str]:
         f"{line.seeds} seeds, {line.patients} patients"
     )
     decision = kept(line.low, line.high, trial.margin) if trial.margin else line.verdict
+    broken = _broken(trial, runs)
     return {
         "ours": ours,
         "evidence": trial.evidence,
-        "verdict": judge(trial.evidence, decision),
-        "note": place + (f", a loss of {trial.margin:g} allowed" if trial.margin else ""),
+        "verdict": "not testable here" if broken else judge(trial.evidence, decision),
+        "note": place
+        + (f", a loss of {trial.margin:g} allowed" if trial.margin else "")
+        + (f"; {broken}" if broken else ""),
     }
