@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medkd_lib.course.arm_titles import ARM_TITLES
 from medkd_lib.course.experiments.joint_arms import Arm
-from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.course.experiments.joint_sources import joint_cohort
 from medkd_lib.course.experiments.joint_study import JointStudy
 from medkd_lib.course.experiments.mask_measures import scores
@@ -30,7 +30,7 @@ class Material:
     """The sets of a run, the target's first, and who is where."""
 
     images: Sequence[Images]
-    cohort: JointCohort
+    cohort: SectionCohort
 
 
 def names_in(config: Config) -> tuple[list[str], list[str]]:
@@ -81,7 +81,7 @@ def visible(arm: Arm) -> Arm:
     return replace(arm, domain=replace(arm.domain or Domain(), weight=0.0))
 
 
-def who_is_where(cohort: JointCohort) -> pd.DataFrame:
+def who_is_where(cohort: SectionCohort) -> pd.DataFrame:
     """Return patients, sections, the share with a lesion of each part, and who learns from it."""
     learns = {
         "more": "the control with more target labels", "val": "nobody; for choices",
@@ -138,7 +138,7 @@ def typical(sections: Sections, number: int = 3) -> list[int]:
     return [rows[k] for k in places]
 
 
-def grey_values(cohort: JointCohort, *, per_image: bool = False) -> dict[str, Tensor]:
+def grey_values(cohort: SectionCohort, *, per_image: bool = False) -> dict[str, Tensor]:
     """Return the grey values of each training set, all images in one.
 
     Air is left out: how much of it is in a frame says nothing about tissue.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medkd_lib.course.experiments.joint_arms import Arm
-from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.course.experiments.joint_stages import levelled
+from medkd_lib.course.experiments.joint_study import JointStudy
 from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.data.sections import Sections
 from medkd_lib.evaluate.intervals import patient_bootstrap

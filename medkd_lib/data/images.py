@@ -67,6 +67,11 @@ class ImageSet:
             None if self.masks is None else self.masks[chosen],
         )
 
+    def of(self, patients: Sequence[str]) -> "ImageSet":
+        """Return the images of some patients, in their present order."""
+        wanted = set(patients)
+        return self.rows([i for i, p in enumerate(self.patients) if p in wanted])
+
 
 def load_images(cases: Sequence[Case], image_size: int, *, channels: int = 1) -> ImageSet:
     """Return the cases' images resized to ``image_size`` square (area-averaged, no cropping).

@@ -16,7 +16,7 @@ was read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from medkd_lib.data.batches import Batch
 from medkd_lib.distill.feature_distance import feature_distance
 from medkd_lib.distill.several_teachers import kept_teachers
 from medkd_lib.methods.base import FrozenTeacher, Losses, Method, adam_with_cosine, bare
-from medkd_lib.methods.joint_parts import Task, Weights
+from medkd_lib.methods.joint_parts import Placed, Task, Weights
 from medkd_lib.methods.told import LOGITS, ask, kept_in
 from medkd_lib.models.followers import Followers
 from medkd_lib.models.joint_teacher import JointTeacher
@@ -55,7 +55,7 @@ class JointStudent(Method):
     """
 
     def __init__(
-        self, student: Levelled, teacher: Levelled, task: Task, weights: Weights, *,
+        self, student: Levelled, teacher: Levelled, task: Task[Any], weights: Weights, *,
         learning_rate: float, steps: int, views: Callable[[Batch], Batch] = lambda batch: batch,
         seed: int = 0,
     ) -> None:  # fmt: skip
@@ -130,6 +130,8 @@ class JointStudent(Method):
         kind = self.weights.distance
         if kind == "chopra":
             return self.task.contrast(mine, theirs, batch)
+        if isinstance(self.task, Placed):
+            return self.task.map_distance(mine, theirs, batch, kind)
         return feature_distance(mine, theirs, kind, normalise=False, reduction="none")
 
     def deployable(self) -> nn.Module:

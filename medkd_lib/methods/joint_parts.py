@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -14,24 +14,39 @@ LevelChoice = Literal["none", "bottleneck", "encoder", "all"]
 FeatureDistance = Literal["l2", "cosine", "chopra"]
 # Whose maps the student follows: the fused ones, or those of every teacher at once.
 Followed = Literal["joint", "each"]
+# What a network says while it is trained: logits, or a detector's `Seen`.
+Answer = TypeVar("Answer", contravariant=True)
 
 
-class Task(Protocol):
+class Task(Protocol[Answer]):
     """What a task adds to networks that know none: its label loss and its logits' loss.
 
     Both are means over the batch; what a batch holds beside ``images`` is the task's business.
     """
 
-    def label_loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, output: Answer, batch: Batch) -> Tensor:
         """Return the loss of an answer against the labels."""
 
     def logit_loss(
-        self, student: Tensor, teacher: Tensor, batch: Batch, temperature: float
+        self, student: Answer, teacher: Tensor, batch: Batch, temperature: float
     ) -> Tensor:
         """Return the loss of a student's answer against a teacher's, a constant."""
 
     def contrast(self, student_map: Tensor, teacher_map: Tensor, batch: Batch) -> Tensor:
         """Return Chopra's loss of two maps, with places of other classes as impostors."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A task of which some places of a map matter and others do not, as in detection.
+
+    Maps are compared everywhere where a task has no say in it.
+    """
+
+    def map_distance(
+        self, student_map: Tensor, teacher_map: Tensor, batch: Batch, kind: FeatureDistance
+    ) -> Tensor:
+        """Return the distance of two maps where it matters, image by image, ``(N,)``."""
 
 
 @dataclass(frozen=True)

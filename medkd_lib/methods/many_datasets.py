@@ -7,7 +7,9 @@ Every teacher of the joint-teacher method is one of these: the target's (one dat
 rivals: the target alone, and the pooled training with a head per dataset.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +42,8 @@ class ManyDatasets(Method):
         steps: planned updates.
         domain: how domains are hidden; None: they are not.
         views: augmentation of a dataset's part of the batch.
+        classes: of labelled datasets that have not as many as the network answers, see `MultiHead`.
+        seed: of the heads of those.
 
     Raises:
         ValueError: a domain loss with one dataset.
@@ -50,9 +54,10 @@ class ManyDatasets(Method):
     """
 
     def __init__(
-        self, network: Levelled, labelled: Sequence[str], task: Task, *, learning_rate: float,
+        self, network: Levelled, labelled: Sequence[str], task: Task[Any], *, learning_rate: float,
         steps: int, unlabelled: Sequence[str] = (), domain: Domain | None = None,
         views: Callable[[Batch], Batch] = lambda batch: batch,
+        classes: Mapping[str, int] = MappingProxyType({}), seed: int = 0,
     ) -> None:  # fmt: skip
         self.labelled, self.datasets = tuple(labelled), (*labelled, *unlabelled)
         if domain and len(self.datasets) < 2:
@@ -61,7 +66,9 @@ class ManyDatasets(Method):
             )
         self.task, self.domain, self.steps, self.views = task, domain, steps, views
         width = network.level_channels[domain.level if domain else -1]
-        self.networks: dict[str, nn.Module] = {"student": MultiHead(network, self.labelled)}
+        self.networks: dict[str, nn.Module] = {
+            "student": MultiHead(network, self.labelled, classes, seed)
+        }
         if domain and domain.kind == "reversal":
             # Behind a norm per image pooled features vary by some hundredths of their mean; raw,
             # the classifier learns next to nothing of what a linear probe reads from them.

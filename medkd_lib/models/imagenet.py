@@ -15,12 +15,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
+from medkd_lib.models.efficientnet import EfficientNet
 from medkd_lib.models.vgg import VggTrunk
 from medkd_lib.models.vit import VitTrunk
 
 Weights = dict[str, Tensor]
+Trunk = VggTrunk | VitTrunk | EfficientNet
 
 POSITIONS = "encoder.pos_embedding"
+# What torchvision's EfficientNet does not have under these names.
+OF_NO_FILE = ("head.", "read_out.norms.")
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,10 @@ class Loaded:
     ignored: tuple[str, ...]
 
 
-def load_trunk(trunk: VggTrunk | VitTrunk, path: Path) -> Loaded:
+def load_trunk(trunk: Trunk, path: Path) -> Loaded:
     r"""Fill a trunk with the weights of torchvision's ``vgg19_bn``, ``vit_b_16`` or a relative.
+
+    Or all of an `EfficientNet` but its head, and the norms with which it reads several levels.
 
     The first convolution saw RGB. For $C \neq 3$ channels it becomes
 
@@ -59,14 +65,17 @@ def load_trunk(trunk: VggTrunk | VitTrunk, path: Path) -> Loaded:
         ValueError: the file holds no state dict, or its keys or shapes do not fit the trunk.
     """
     weights = _read(path)
-    network: nn.Module
+    network: nn.Module = trunk
+    head, first = "classifier.", "features.0.weight"
     if isinstance(trunk, VitTrunk):
         network, head, first = trunk.vit, "heads.", "conv_proj.weight"
-    else:
-        network, head, first = trunk, "classifier.", "features.0.weight"
+    elif isinstance(trunk, EfficientNet):
+        first = "features.0.0.weight"
     ignored = tuple(key for key in weights if key.startswith(head))
-    weights = {_renamed(k): w for k, w in weights.items() if k not in ignored}
+    weights = {_renamed(k, trunk): w for k, w in weights.items() if k not in ignored}
     expected = network.state_dict()
+    own = [k for k in expected if isinstance(trunk, EfficientNet) and k.startswith(OF_NO_FILE)]
+    kept = {key: expected.pop(key) for key in own}
     for key in (k for k in expected if k.endswith("num_batches_tracked")):
         # Files older than PyTorch 0.4.1 lack these counters, which no forward pass reads.
         weights.setdefault(key, expected[key])
@@ -74,7 +83,7 @@ def load_trunk(trunk: VggTrunk | VitTrunk, path: Path) -> Loaded:
     if isinstance(trunk, VitTrunk):
         adapted += _fit_positions(weights, trunk, path)
     _refuse_misfits(path, expected, weights)
-    network.load_state_dict(weights)
+    network.load_state_dict(weights | kept)
     return Loaded(tuple(adapted), ignored)
 
 
@@ -96,8 +105,14 @@ def _read(path: Path) -> Weights:
     return dict(content)
 
 
-def _renamed(key: str) -> str:
-    """Torchvision's published ViT is older than its present names for the two MLP layers."""
+def _renamed(key: str, trunk: Trunk) -> str:
+    """Return our name of a weight.
+
+    torchvision's published ViT is older than its present names for the two MLP layers; our
+    EfficientNet has its last convolution behind the maps.
+    """
+    if isinstance(trunk, EfficientNet):
+        return key.replace("features.8.", "read_out.tail.")
     return key.replace("mlp.linear_1.", "mlp.0.").replace("mlp.linear_2.", "mlp.3.")
 
 

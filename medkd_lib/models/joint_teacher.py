@@ -1,7 +1,7 @@
 """The joint teacher: frozen teachers' maps, fused level by level, under a decoder of its own."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,8 @@ class JointTeacher(Levelled):
         standardise: see `Fuser`.
 
     Raises:
-        ValueError: no teacher, or teachers with other numbers of levels than the trunk.
+        ValueError: no teacher, teachers with other numbers of levels than the trunk, or a trunk
+            that does not read all of its levels, so that some fusers would never learn.
 
     Source: fusion "at corresponding levels" of encoder and bottleneck is in the captions of
     Ceausescu et al. (arXiv 2605.01563); the operator is not, nor what is frozen. Ours follows the
@@ -90,6 +91,12 @@ class JointTeacher(Levelled):
             raise ValueError(
                 f"teachers: expected one or more of {len(trunk.level_channels)} levels, as the "
                 f"trunk has, found {[len(w) for w in widths]}; build them of one layout"
+            )
+        if trunk.read_levels != tuple(range(len(trunk.level_channels))):
+            raise ValueError(
+                f"trunk: expected one whose answer is made of all {len(trunk.level_channels)} "
+                f"levels, found one that reads {trunk.read_levels}; the fusers of the others would "
+                "stay random: build a classifier with read='all'"
             )
         self._level_channels = trunk.level_channels
         self.trunk = trunk.without_encoder()
@@ -125,7 +132,7 @@ class JointTeacher(Levelled):
         """Return the fused maps."""
         return self.fuse(self.told(images))
 
-    def decode(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], images: Tensor) -> Any:
         """Return the trunk's answer."""
         return self.trunk.decode(maps, images)
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ Told = Sequence[Sequence[Tensor]]
 class Levels(NamedTuple):
     """What one pass showed: the answer, and the maps that it was made of, finest first."""
 
-    output: Tensor
+    output: Any
     maps: list[Tensor]
 
 
@@ -22,7 +22,10 @@ class Levelled(nn.Module, ABC):
 
     Where features of several networks are to be fused level by level, or a student is to follow
     a teacher at every level, both ask for the same four things. Nothing here knows the task: the
-    answer may be logits per pixel, per image or per box.
+    answer may be logits per pixel or per image, a tensor always; or, of a detector, candidates for
+    boxes, a tensor in eval mode only (see `medkd_lib.models.detector.DetectionHead`). What is asked
+    of any answer is to be ``split`` by images as a tensor is, where datasets share a batch; what
+    it means is the business of a task.
     """
 
     # Names of the submodules that only `encode` uses.
@@ -34,15 +37,20 @@ class Levelled(nn.Module, ABC):
     def level_channels(self) -> tuple[int, ...]:
         """Channels of the maps that `encode` returns; the last one is the bottleneck."""
 
+    @property
+    def read_levels(self) -> tuple[int, ...]:
+        """Levels whose maps `decode` reads: all, where a network says nothing else."""
+        return tuple(range(len(self.level_channels)))
+
     @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:
         """Return the maps of all levels, finest first."""
 
     @abstractmethod
-    def decode(self, maps: Sequence[Tensor], images: Tensor) -> Tensor:
+    def decode(self, maps: Sequence[Tensor], images: Tensor) -> Any:
         """Return the answer; ``images`` for networks that look at them once more."""
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Any:
         """Return the answer."""
         return self.decode(self.encode(images), images)
 

@@ -474,7 +474,7 @@ table(known_of_sources(study, arm))
 # the first row mixed and the second one apart. The paper has one such picture, of one perplexity, and no number.
 
 # %%
-from medkd_lib.course.experiments.joint_study import levelled
+from medkd_lib.course.experiments.joint_stages import levelled
 from medkd_lib.evaluate.domain_probe import linear_probe
 from medkd_lib.evaluate.embedding import embeddings
 from medkd_lib.show.embedding import embedding_figure
@@ -482,7 +482,7 @@ from medkd_lib.show.embedding import embedding_figure
 source = cohort.sources[0]
 pair = {name: cohort.train[name].rows(range(0, len(cohort.train[name]), max(1, len(cohort.train[name]) // 150))) for name in (target, source)}
 network = levelled(study.source_teacher(source, arm.domain))
-features = torch.cat([bottleneck(network, s) for s in pair.values()])
+features = torch.cat([bottleneck(network, study.inputs(s)) for s in pair.values()])
 domains = [name for name, s in pair.items() for _ in range(len(s))]
 classes = ["lesion" if m.any() else "none" for s in pair.values() for m in s.masks]
 found = probes(study, arm.domain, [source])[source], linear_probe(features, classes, [p for s in pair.values() for p in s.patients], folds=3)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.data.sections import Sections
 
 TARGET, SOURCES = "isles2022", ("brats2021", "brainmetshare")
@@ -30,10 +30,10 @@ def squares(
     )  # fmt: skip
 
 
-def cohort(external: bool = False) -> JointCohort:
+def cohort(external: bool = False) -> SectionCohort:
     """Six patients of a target, more of it, and two sources of eight patients each."""
     held = {"msd_hippocampus": squares("msd_hippocampus", range(3), -0.3)} if external else {}
-    return JointCohort(
+    return SectionCohort(
         TARGET,
         SOURCES,
         {

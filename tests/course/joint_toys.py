@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.data.sections import Sections
 
 
@@ -24,11 +24,11 @@ def toy(dataset: str, patients: int, slices: int = 4, side: int = 16) -> Section
     )
 
 
-def toy_cohort(target: str = "kits23", source: str = "msd_task03_liver") -> JointCohort:
+def toy_cohort(target: str = "kits23", source: str = "msd_task03_liver") -> SectionCohort:
     """Return a target of eleven patients with one source, and one set that nobody trains on."""
     mine = toy(target, 11)
     names = sorted(set(mine.patients))
-    return JointCohort(
+    return SectionCohort(
         target, (source,), {target: mine.of(names[:3]), source: toy(source, 5)},
         mine.of(names[3:6]), mine.of(names[6:8]), mine.of(names[8:]),
         {"msd_task06_lung": toy("msd_task06_lung", 2)}, "hash",

@@ -10,7 +10,8 @@ from lightning_fabric import Fabric
 from medkd_lib.course.experiments.joint_arms import ARMS
 from medkd_lib.course.experiments.joint_cells import answered, guessed
 from medkd_lib.course.experiments.joint_probe import bottleneck, probes
-from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.course.experiments.joint_stages import levelled
+from medkd_lib.course.experiments.joint_study import JointStudy
 from medkd_lib.methods.joint_parts import Domain
 from tests.course.joint_material import SOURCES, cohort
 from tests.course.test_joint_study import TINY
@@ -55,7 +56,7 @@ def test_a_probe_finds_what_nobody_hid(cpu: Fabric) -> None:
 def test_a_bottleneck_is_asked_in_parts(cpu: Fabric) -> None:
     one = study(cpu)
     network, sections = levelled(one.alone()), one.cohort.train[SOURCES[0]]
-    features = bottleneck(network, sections)
+    features = bottleneck(network, sections.images["image"])
     assert features.shape == (len(sections), 8)
     with torch.no_grad():
         alone = network.encode(sections.images["image"][5:6])[-1].mean((2, 3))[0]

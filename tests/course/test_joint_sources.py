@@ -8,7 +8,7 @@ import pytest
 
 from medkd_lib.course.experiments import joint_sources
 from medkd_lib.course.experiments.folds import FOLDS
-from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.course.experiments.joint_sources import folds_in, joint_cohort
 from medkd_lib.course.experiments.modalities import held_out
 from medkd_lib.data.apart import LeakageError
@@ -39,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, bool, int]]:
     return seen
 
 
-def people(cohort: JointCohort) -> dict[str, set[str]]:
+def people(cohort: SectionCohort) -> dict[str, set[str]]:
     return {name: set(sections.patients) for name, sections in cohort.parts.items()}
 
 
@@ -178,7 +178,7 @@ def test_parts_have_one_size_and_stack() -> None:
     gap = [row for row in range(len(found.test)) if row != 1]
     with pytest.raises(ValueError, match="measure volumes on all their sections"):
         replace(found, test=found.test.rows(gap))
-    with pytest.raises(ValueError, match="train: expected sections of"):
+    with pytest.raises(ValueError, match="train: expected images of"):
         replace(found, train=dict(reversed(list(found.train.items()))))
 
 

@@ -9,9 +9,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, JOINT, Arm
-from medkd_lib.course.experiments.joint_banks import drawn, drawn_for_student, shown_often
+from medkd_lib.course.experiments.joint_banks import shown_often
 from medkd_lib.course.experiments.joint_budget import Architecture, Budget
-from medkd_lib.course.experiments.joint_study import JointStudy, levelled
+from medkd_lib.course.experiments.joint_stages import levelled
+from medkd_lib.course.experiments.joint_study import JointStudy
 from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.methods.joint_parts import LABELS_ALONE
 from medkd_lib.models.joint_teacher import JointTeacher
@@ -57,9 +58,10 @@ def test_labels_alone_in_the_students_path_are_the_student_alone(kept: int, cpu:
 
 def test_every_arm_is_shown_the_same_kept_views(cpu: Fabric) -> None:
     budget = replace(TINY, kept_views=2)
-    teacher = levelled(study(cpu, budget).alone())
-    plain = drawn(cohort(), (TARGET,), budget, 0)[TARGET].tensors
-    taught = drawn_for_student(cohort(), budget, 0, teacher, JOINT.weights)[TARGET].tensors
+    found = study(cpu, budget)
+    teacher = levelled(found.alone())
+    plain = found.shown((TARGET,))[TARGET].tensors
+    taught = found.shown_to_student(teacher, JOINT.weights)[TARGET].tensors
     assert torch.equal(plain[f"{TARGET}/images"], taught["images"])
     assert torch.equal(plain[f"{TARGET}/masks"], taught["masks"])
     # an answer is to the view beside it

@@ -35,7 +35,14 @@ def test_the_same_number_in_another_dataset_is_another_patient() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("pair", [("kits19", "kits23"), ("lits", "msd_task03_liver")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("kits19", "kits23"), ("lits", "msd_task03_liver"), ("oasis1", "oasis1_slices_kaggle"),
+        ("covid_radiography", "covidx_cxr3"), ("covid_radiography", "covid_qu_ex"),
+        ("covid_qu_ex", "covidx_cxr3"), ("cxr3", "covid_radiography"),
+    ],
+)  # fmt: skip
 def test_declared_overlaps_are_refused_whatever_the_names(
     pair: tuple[str, str], turned: bool
 ) -> None:
@@ -85,6 +92,10 @@ def test_names_alone_can_be_asked() -> None:
         check_apart({"brats2021", "brats2023_gli"})
     check_apart({"brats2021", "kits23", "toy"})
     check_apart(set())
+    # one of the two was cleaned of the other's patients
+    check_apart({"brats2021", "brats2023_gli"}, cleaned={"brats2023_gli"})
+    with pytest.raises(LeakageError):
+        check_apart({"brats2021", "brats2023_gli", "kits23"}, cleaned={"kits23"})
 
 
 def test_nothing_and_ambiguous_ids_are_not_divided() -> None:

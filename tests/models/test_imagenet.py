@@ -1,15 +1,19 @@
 """Weights that the user brings: torchvision's files, fitted to our channels and grids."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torchvision.models import EfficientNet as Published
 from torchvision.models import VisionTransformer
+from torchvision.models.efficientnet import MBConvConfig
 from torchvision.models.vgg import VGG, make_layers
 from torchvision.models.vision_transformer import interpolate_embeddings
 
+from medkd_lib.models.efficientnet import STAGES, EfficientNet
 from medkd_lib.models.imagenet import POSITIONS, load_trunk
 from medkd_lib.models.vgg import NARROW, VggTrunk
 from medkd_lib.models.vit import VitSize, VitTrunk
@@ -51,6 +55,41 @@ def saved(weights: dict[str, Tensor], path: Path) -> Path:
 
 def images(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def efficientnet() -> Published:
+    torch.manual_seed(3)
+    stages = [MBConvConfig(*s, width_mult=0.25, depth_mult=0.3) for s in STAGES]
+    whole = Published(stages, dropout=0.2, num_classes=10)
+    for module in whole.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            nn.init.normal_(module.running_mean, std=0.1)
+    return whole.eval()
+
+
+@pytest.mark.parametrize("read", ["last", "all"])
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_the_published_efficientnet_is_ours_up_to_the_head(
+    name: str, read: Any, efficientnet: Published, tmp_path: Path
+) -> None:
+    x, file = images(2, 3, 64, 64), saved(efficientnet.state_dict(), tmp_path / name)
+    ours = EfficientNet(3, 2, 0.25, 0.3, read=read).eval()
+    head = {k: v.clone() for k, v in ours.head.state_dict().items()}
+    loaded = load_trunk(ours, file)
+    assert loaded.adapted == ()
+    assert set(loaded.ignored) == {"classifier.1.weight", "classifier.1.bias"}
+    theirs = efficientnet.features(x).mean(dim=(2, 3))
+    torch.testing.assert_close(ours.read_out(ours.encode(x))[:, -theirs.shape[1] :], theirs)
+    assert all(torch.equal(v, head[k]) for k, v in ours.head.state_dict().items())
+    grey = EfficientNet(1, 2, 0.25, 0.3).eval()
+    assert len(load_trunk(grey, file).adapted) == 1
+    one = images(2, 1, 64, 64)
+    repeated = efficientnet.features(one.expand(-1, 3, -1, -1)).mean(dim=(2, 3))
+    torch.testing.assert_close(grey.read_out(grey.encode(one)), repeated, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="another shape"):
+        load_trunk(EfficientNet(3, 2, 0.5, 0.3), file)
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.safetensors"])

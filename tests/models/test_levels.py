@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medkd_lib.models.efficientnet import NARROW_B0, EfficientNet
 from medkd_lib.models.joint_teacher import Fuser, JointTeacher
 from medkd_lib.models.levels import Levelled, Whole
-from medkd_lib.models.multi_head import MultiHead
+from medkd_lib.models.medvit import NARROW, MedViT
+from medkd_lib.models.multi_head import MultiHead, other_head
+from medkd_lib.models.read_out import Read
 from medkd_lib.models.trans_resunet import TransResUNet
 from medkd_lib.models.unet import UNet
 
@@ -25,7 +28,19 @@ def trans(seed: int = 0) -> TransResUNet:
     return TransResUNet(1, 2, 8, (1, 1, 1), heads=2, layers=1)
 
 
-NETWORKS: Mapping[str, Callable[[], Levelled]] = {"unet": unet, "trans_resunet": trans}
+def medvit(seed: int = 0, read: Read = "all") -> MedViT:
+    torch.manual_seed(seed)
+    return MedViT(1, 2, NARROW, read=read)
+
+
+def efficientnet(seed: int = 0, read: Read = "all") -> EfficientNet:
+    torch.manual_seed(seed)
+    return EfficientNet(1, 2, *NARROW_B0, read=read)
+
+
+NETWORKS: Mapping[str, Callable[[], Levelled]] = {
+    "unet": unet, "trans_resunet": trans, "medvit": medvit, "efficientnet": efficientnet,
+}  # fmt: skip
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -159,3 +174,52 @@ def test_a_joint_teacher_has_heads_too() -> None:
     network, x = MultiHead(joint(), ["a", "b"]).eval(), images()
     expected = network({"a": x, "b": x[:2]})
     torch.testing.assert_close(expected["a"].output, network.alone("a").eval()(x))
+
+
+@pytest.mark.parametrize("network", [medvit, efficientnet])
+def test_a_trunk_that_reads_one_level_fuses_no_others(network: Callable[..., Levelled]) -> None:
+    assert network(0, "last").read_levels == (3,)
+    assert network(0, "all").read_levels == unet(0, (4, 6, 8, 8)).read_levels == (0, 1, 2, 3)
+    with pytest.raises(ValueError, match=r"all 4 levels, found one that reads \(3,\)"):
+        JointTeacher([network(1)], network(0, "last"), "batch")
+    fused = JointTeacher([network(1)], network(0, "all"), "batch").train()
+    fused(images()).square().sum().backward()
+    learners = {n: p.grad for n, p in fused.named_parameters() if not n.startswith("teachers")}
+    assert all(g is not None for g in learners.values())
+    assert all(learners[f"fusers.{level}.mix.weight"].abs().max() > 0 for level in range(4))  # type: ignore[union-attr]
+
+
+def test_datasets_may_have_other_classes() -> None:
+    before = torch.random.get_rng_state()
+    network = MultiHead(unet(), ["a", "b", "c", "d"], {"b": 5, "c": 2, "d": 5}).eval()
+    found = network({name: images() for name in "abcd"})
+    assert [found[n].output.shape[1] for n in "abcd"] == [2, 5, 2, 5]
+    # whoever has as many as the network starts as it did, the others alike and from the seed alone
+    assert torch.equal(found["a"].output, found["c"].output)
+    assert torch.equal(found["b"].output, found["d"].output)
+    torch.random.set_rng_state(before)
+    again = MultiHead(unet(), ["b"], {"b": 5}).eval()
+    assert torch.equal(again({"b": images()})["b"].output, found["b"].output)
+    other = MultiHead(unet(), ["b"], {"b": 5}, seed=1).eval()
+    assert not torch.allclose(other({"b": images()})["b"].output, found["b"].output)
+    assert network.alone("b").eval()(images()).shape[1] == 5
+
+
+def test_heads_draw_nobody_elses_random_numbers() -> None:
+    network = unet()
+    own = deepcopy(network.head.state_dict())
+    before = torch.random.get_rng_state()
+    heads = MultiHead(network, ["a", "b", "c"], {"c": 7}).heads
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name in "ab":
+        assert all(torch.equal(v, own[k]) for k, v in heads[name].state_dict().items())
+
+
+def test_heads_that_cannot_be_changed_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"names among \['a'\], found \['b'\]"):
+        MultiHead(unet(), ["a"], {"b": 3})
+    with pytest.raises(ValueError, match="one or more, found 0"):
+        other_head(nn.Linear(3, 2), 0, seed=0)
+    with pytest.raises(TypeError, match="found Sequential"):
+        other_head(nn.Sequential(nn.Linear(3, 2)), 3, seed=0)
+    assert other_head(nn.Linear(3, 2).double(), 4, seed=0)(torch.zeros(1, 3).double()).shape[1] == 4

@@ -16,25 +16,22 @@ Architecture = Literal["unet", "transresunet"]
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Sizes that the profile decides; everything here is part of the cache key.
+class StageBudget:
+    """Sizes of the three stages, whatever the task; everything is part of the cache key.
 
     Attributes:
         steps: updates of every teacher and of every student.
         source_factor: times as many updates of what learns from sources: their teachers, and the
             network for all datasets.
-        batch_size: sections of each dataset in an update.
+        batch_size: images of each dataset in an update.
         sampling: ``equal``: of each dataset as many; ``root``: as many in all, and large sets more
             often, see `root_sizes`.
-        unet: widths.
-        transresunet: width, and blocks of its three stages.
         norm: ``instance``: nothing passes from one image of a batch to another, so datasets cannot
             mix their statistics.
         learning_rate: of Adam.
-        share: of training sections that show something, see `Sections.with_share`.
         shift: of the views, in pixels.
         flip: probability of a mirrored view.
-        kept_views: so many fixed views of each section, for every arm, about which a frozen teacher
+        kept_views: so many fixed views of each image, for every arm, about which a frozen teacher
             is asked once; 0: a fresh view, and a question, at every step. With one to six sources
             an asked update took 1.6 to 2.7 times as long as one with kept answers
             (`benchmarks/joint_sources.py`).
@@ -44,14 +41,26 @@ class Budget:
     source_factor: int = 1
     batch_size: int = 4
     sampling: Literal["equal", "root"] = "equal"
-    unet: tuple[int, ...] = (8, 16, 32, 64)
-    transresunet: tuple[int, tuple[int, int, int]] = (8, (1, 1, 1))
     norm: Norm = "instance"
     learning_rate: float = 3e-3
-    share: float = 0.5
     shift: int = 6
     flip: float = 0.5
     kept_views: int = 4
+
+
+@dataclass(frozen=True)
+class Budget(StageBudget):
+    """Sizes that the profile decides.
+
+    Attributes:
+        unet: widths.
+        transresunet: width, and blocks of its three stages.
+        share: of training sections that show something, see `Sections.with_share`.
+    """
+
+    unet: tuple[int, ...] = (8, 16, 32, 64)
+    transresunet: tuple[int, tuple[int, int, int]] = (8, (1, 1, 1))
+    share: float = 0.5
 
 
 LESSON = Budget()

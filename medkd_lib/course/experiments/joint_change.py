@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from medkd_lib.course.experiments.joint_arms import Arm
-from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.data.sections import Sections
 from medkd_lib.data.store import key_of
 
 
-def changed(cohort: JointCohort, arm: Arm, seed: int) -> JointCohort:
+def changed(cohort: SectionCohort, arm: Arm, seed: int) -> SectionCohort:
     """Return the material of an arm; another structure than the lesion is read, not made here."""
     if arm.material == "shuffled labels":
         cohort = shuffled_labels(cohort, seed)
@@ -21,7 +21,7 @@ def changed(cohort: JointCohort, arm: Arm, seed: int) -> JointCohort:
     return cohort if arm.target == 1 else share_of_target(cohort, arm.target, seed)
 
 
-def shuffled_labels(cohort: JointCohort, seed: int) -> JointCohort:
+def shuffled_labels(cohort: SectionCohort, seed: int) -> SectionCohort:
     """Return a cohort in whose sources every image has the mask of another image of its set.
 
     Lesions, their number and their usual places stay; that a mask belongs to an image does not. If
@@ -41,7 +41,7 @@ def shuffled_labels(cohort: JointCohort, seed: int) -> JointCohort:
     return _with_sources(cohort, shuffled)
 
 
-def share_of_sources(cohort: JointCohort, share: float, seed: int) -> JointCohort:
+def share_of_sources(cohort: SectionCohort, share: float, seed: int) -> SectionCohort:
     """Return a cohort with a share of every source's patients, at least one.
 
     Smaller shares lie within larger ones.
@@ -57,7 +57,7 @@ def share_of_sources(cohort: JointCohort, share: float, seed: int) -> JointCohor
     return _with_sources(cohort, lambda sections, number: _some(sections, share, (seed, number)))
 
 
-def share_of_target(cohort: JointCohort, share: float, seed: int) -> JointCohort:
+def share_of_target(cohort: SectionCohort, share: float, seed: int) -> SectionCohort:
     """Return a cohort with a share of the target's training patients, at least one.
 
     What the target loses, sources may make good, or not: the arms with half of it ask.
@@ -82,7 +82,9 @@ def _some(sections: Sections, share: float, seed: tuple[int, int]) -> Sections:
     return sections.of([names[i] for i in order[: max(1, round(share * len(names)))]])
 
 
-def _with_sources(cohort: JointCohort, change: Callable[[Sections, int], Sections]) -> JointCohort:
+def _with_sources(
+    cohort: SectionCohort, change: Callable[[Sections, int], Sections]
+) -> SectionCohort:
     sources = {
         name: change(cohort.train[name], number) for number, name in enumerate(cohort.sources)
     }

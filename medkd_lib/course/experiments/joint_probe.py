@@ -1,12 +1,12 @@
-"""Lesson 06: whether a source's teacher still knows which dataset an image is from."""
+"""Lessons 06 and 07: whether a source's teacher still knows which dataset an image is from."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from medkd_lib.course.experiments.joint_study import JointStudy, levelled
-from medkd_lib.data.sections import Sections
+from medkd_lib.course.experiments.joint_cohort import P
+from medkd_lib.course.experiments.joint_stages import JointStages, levelled
 from medkd_lib.evaluate.domain_probe import Probe, linear_probe
 from medkd_lib.methods.joint_parts import Domain
 from medkd_lib.models.domain_classifier import pooled
@@ -16,8 +16,9 @@ AT_ONCE, FOLDS = 64, 3
 
 
 def probes(
-    study: JointStudy, domain: Domain | None, sources: Sequence[str] | None = None, level: int = -1
-) -> dict[str, Probe]:
+    study: JointStages[P], domain: Domain | None, sources: Sequence[str] | None = None,
+    level: int = -1,
+) -> dict[str, Probe]:  # fmt: skip
     """Return, for the teacher of each source, how well a linear probe tells it from the target.
 
     Both sides are training patients, as the teacher saw both; a probe is read on patients whom
@@ -37,16 +38,16 @@ def probes(
         if len(set(theirs.patients)) < FOLDS:
             continue
         network = levelled(study.source_teacher(source, domain))
-        features = [bottleneck(network, s, level) for s in (own, theirs)]
+        features = [bottleneck(network, study.inputs(s), level) for s in (own, theirs)]
         labels = [cohort.target] * len(own) + [source] * len(theirs)
         patients = [*own.patients, *theirs.patients]
         found[source] = linear_probe(torch.cat(features), labels, patients, folds=FOLDS)
     return found
 
 
-def bottleneck(network: Levelled, sections: Sections, level: int = -1) -> Tensor:
-    """Return the mean over positions of a network's map of sections, ``(N, C)``."""
-    return pooled(maps_of(network, sections.images["image"], level))
+def bottleneck(network: Levelled, images: Tensor, level: int = -1) -> Tensor:
+    """Return the mean over positions of a network's map of images, ``(N, C)``."""
+    return pooled(maps_of(network, images, level))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medkd_lib.course.experiments.folds import FOLDS, folds_of
-from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.course.experiments.joint_sections import joint_sections
 from medkd_lib.course.experiments.joint_sets import Foreground, joint_set
 from medkd_lib.course.experiments.modalities import held_out
@@ -32,7 +32,7 @@ def joint_cohort(
     train: int | None = None,
     val: int | None = None,
     sources_show: Foreground = "lesion",
-) -> JointCohort:
+) -> SectionCohort:
     """Return the material of a joint run: few patients of the target, all of the sources.
 
     Args:
@@ -73,7 +73,7 @@ def joint_cohort(
         name: tuple(sorted(set(sections.patients)))
         for name, sections in {**helping, **elsewhere}.items()
     }
-    return JointCohort(
+    return SectionCohort(
         target, tuple(sources), {target: moving.of(who["train"]), **helping}, more,
         still.of(who["val"]), still.of(who["test"]), elsewhere,
         Split("+".join([target, *sources]), seed, names).hash,

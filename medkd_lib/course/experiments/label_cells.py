@@ -1,0 +1,106 @@
+"""Lesson 07, classes: the cells of its recorded experiment, and the numbers of one arm."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+
+from medkd_lib.course.experiments.joint_arms import ARMS, Arm
+from medkd_lib.course.experiments.joint_probe import probes
+from medkd_lib.course.experiments.label_budget import LESSON, Classifier
+from medkd_lib.course.experiments.label_cohort import label_cohort
+from medkd_lib.course.experiments.label_sets import label_set
+from medkd_lib.course.experiments.label_study import LabelStudy
+from medkd_lib.course.experiments.outcome import Measured
+from medkd_lib.data.images import ImageSet
+from medkd_lib.evaluate.auc import auc_of_cases
+from medkd_lib.evaluate.classify import (
+    Predictions,
+    balanced_accuracy,
+    expected_calibration_error,
+)
+from medkd_lib.evaluate.disagreement import patient_level
+from medkd_lib.train import Trained
+
+# Of a film's side: what lies further in is taken away where only the rim is asked.
+RIM = 0.15
+
+
+def run_cell(
+    datasets: Sequence[str], roots: Sequence[str], arm: str, seed: int,
+    options: Mapping[str, object], fabric: Fabric,
+) -> Measured:  # fmt: skip
+    """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
+
+    The first dataset is the target, those in the option ``external`` are only tested on, all
+    others are sources. With the option ``clean`` sets may share patients, who are left out.
+    """
+    folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
+    external = [name for name in str(options.get("external", "")).split("+") if name]
+    sources = [name for name in datasets[1:] if name not in external]
+    cohort = label_cohort(
+        folders, datasets[0], sources, external, seed, size=LESSON.size,
+        clean=bool(options.get("clean", False)),
+    )  # fmt: skip
+    kind = cast(Classifier, options.get("architecture", "medvit"))
+    return answered(LabelStudy(cohort, LESSON, seed, fabric, kind), ARMS[arm])
+
+
+def answered(study: LabelStudy, arm: Arm) -> Measured:
+    """Return what an arm answers for the test patients, with its numbers.
+
+    A patient of several slices has one answer, the mean of theirs. Beside the numbers of every
+    case: AUC on validation patients and on every external set, calibration error, balanced
+    accuracy; of films the AUC where only their rim is shown, which no disease reaches; and of a
+    joint teacher's members how well a probe tells a source from the target, with the upper end of
+    the probe's interval.
+    """
+    trained, cohort = study.train(arm), study.cohort
+    test = told(study, trained, cohort.test)
+    extras = {"auc_val": auc(told(study, trained, cohort.val))}
+    extras |= {f"auc_{name}": auc(told(study, trained, x)) for name, x in cohort.external.items()}
+    extras |= {"ece": expected_calibration_error(test), "balanced": balanced_accuracy(test)}
+    if label_set(cohort.target).slices is None:
+        extras["auc_rim"] = auc(told(study, trained, rim_alone(cohort.test)))
+    if arm.teacher == "joint" and arm.members == "sources":
+        for source, probe in probes(study, arm.domain).items():
+            extras[f"probe_{source}"] = probe.balanced_accuracy
+            extras[f"probe_high_{source}"] = probe.interval[1]
+    several = label_set(cohort.target).slices is not None
+    names = list(test.patients) if several else list(cohort.test.ids)
+    return Measured(
+        cases=names,
+        patients=list(test.patients),
+        split=cohort.split,
+        values={"auc": auc_of_cases(test).tolist(), "accuracy": test.correct.tolist()},
+        extras=extras,
+    )
+
+
+def told(study: LabelStudy, trained: Trained, images: ImageSet) -> Predictions:
+    """Return answers: one for each film, or one for each patient of several slices."""
+    found = study.answers(trained, images)
+    several = label_set(study.cohort.target).slices is not None
+    return patient_level(found, "mean") if several else found
+
+
+def auc(p: Predictions) -> float:
+    """Return the macro AUC."""
+    return float(auc_of_cases(p).mean())
+
+
+def rim_alone(films: ImageSet, rim: float = RIM) -> ImageSet:
+    """Return films of which nothing but the rim is left; the rest is black.
+
+    Args:
+        films: whole ones, uint8.
+        rim: its width, as a share of the side.
+    """
+    width = max(1, round(rim * films.images.shape[-1]))
+    images = films.images.clone()
+    images[..., width:-width, width:-width] = torch.zeros((), dtype=images.dtype)
+    return ImageSet(
+        images, films.labels, films.patients, films.ids, f"{films.fingerprint} rim {width}"
+    )

@@ -1,0 +1,155 @@
+"""Lesson 07, classes: whose images a joint run trains on, real or twins."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from medkd_lib.course.experiments.folds import FOLDS, folds_of
+from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.label_images import label_images
+from medkd_lib.course.experiments.label_sets import label_set
+from medkd_lib.data.apart import LeakageError, check_apart
+from medkd_lib.data.images import ImageSet
+from medkd_lib.data.index import index
+from medkd_lib.data.look_alikes import look_alikes
+from medkd_lib.data.manifest import load_manifest
+from medkd_lib.data.split import Split
+
+LabelCohort: TypeAlias = JointCohort[ImageSet]
+TRAIN, VAL = 60, 24
+# Two images this much alike are taken for one; see `look_alikes`.
+ALIKE = 0.9
+
+
+def label_cohort(
+    roots: Mapping[str, Path],
+    target: str,
+    sources: Sequence[str],
+    external: Sequence[str] = (),
+    seed: int = 0,
+    *,
+    fold: int = 0,
+    size: int = 64,
+    train: int = TRAIN,
+    val: int = VAL,
+    clean: bool = False,
+) -> LabelCohort:
+    """Return the material of a joint run: few patients of the target, all of the sources.
+
+    Args:
+        roots: folder of every set, real or a twin.
+        target: id of the set that the student is for.
+        sources: ids of the sets that may help it, all of one of the target's families.
+        external: ids of sets that nobody trains on; their classes are the target's.
+        seed: of who trains and who chooses; test patients do not depend on it.
+        fold: whose patients are tested, one of five.
+        size: pixels of a side.
+        train: labelled patients of the target.
+        val: patients of the target to choose by.
+        clean: where manifests declare that sets share patients, leave out of the later set every
+            patient with an image that looks like one of an earlier one; False: refuse such sets.
+
+    Raises:
+        LeakageError: sets that share patients, unless they are to be cleaned.
+        ValueError: a set without a folder or of another family, too few patients, or a fold that
+            there is none of.
+    """
+    names = [target, *sources, *external]
+    _check(roots, target, names, fold)
+    whole = {name: _read(name, roots[name].resolve(), size) for name in names}
+    cleaned: dict[str, int] = {}
+    if clean:
+        whole, cleaned = without_look_alikes(whole)
+    who = _divided(whole[target], target, seed, fold, train, val)
+    mine = whole[target]
+    more = mine.of(who["more"])
+    people = {part: tuple(sorted(group)) for part, group in who.items()}
+    people |= {name: tuple(sorted(set(whole[name].patients))) for name in names[1:]}
+    return JointCohort(
+        target, tuple(sources),
+        {target: mine.of(who["train"]), **{name: whole[name] for name in sources}}, more,
+        mine.of(who["val"]), mine.of(who["test"]), {name: whole[name] for name in external},
+        Split("+".join([target, *sources]), seed, people).hash, cleaned,
+    )  # fmt: skip
+
+
+def without_look_alikes(
+    whole: Mapping[str, ImageSet], least: float = ALIKE
+) -> tuple[dict[str, ImageSet], dict[str, int]]:
+    """Return the sets without patients who look like one of an earlier set they overlap with.
+
+    A patient goes with all images if one of them is found. What was cropped or mirrored is not
+    found, see `look_alikes`: where a set's truth is known, ask how much was missed.
+
+    Args:
+        whole: in the order in which they count; the first one stays as it is.
+        least: lowest likeness that counts.
+
+    Returns:
+        The sets, and of those that an earlier one overlaps with how many patients were left out.
+    """
+    found: dict[str, ImageSet] = {}
+    cleaned: dict[str, int] = {}
+    for name, images in whole.items():
+        for other, theirs in found.items():
+            if not _overlap(name, other):
+                continue
+            pairs = look_alikes(theirs.inputs().float(), images.inputs().float(), least=least)
+            gone = {images.patients[pair.second] for pair in pairs}
+            cleaned[name] = cleaned.get(name, 0) + len(gone)
+            images = images.of(sorted(set(images.patients) - gone))
+        found[name] = images
+    return found, cleaned
+
+
+def _overlap(a: str, b: str) -> bool:
+    try:
+        check_apart([a, b])
+    except LeakageError:
+        return True
+    return False
+
+
+def _divided(
+    images: ImageSet, target: str, seed: int, fold: int, train: int, val: int
+) -> dict[str, list[str]]:
+    """Return the patients of ``test``, ``val``, ``train`` and, all others, ``more``."""
+    names = sorted(set(images.patients))
+    test = folds_of(names)[fold]
+    rest = [name for name in names if name not in set(test)]
+    if min(train, val, len(test)) < 1 or len(rest) < train + val:
+        raise ValueError(
+            f"{target}: expected {train} patients to train and {val} to choose by beside "
+            f"{len(test)} for testing, found {len(rest)}; make or fetch more, or ask for fewer"
+        )
+    order = np.random.default_rng([seed, fold]).permutation(len(rest))
+    drawn = [rest[i] for i in order]
+    return {
+        "test": list(test), "val": drawn[:val], "train": drawn[val : val + train],
+        "more": drawn[val + train :],
+    }  # fmt: skip
+
+
+def _check(roots: Mapping[str, Path], target: str, names: Sequence[str], fold: int) -> None:
+    mine = set(label_set(target).families)
+    strangers = {n: label_set(n).families for n in names if not mine & set(label_set(n).families)}
+    if strangers:
+        raise ValueError(
+            f"datasets: expected sets of a family of {sorted(mine)}, those of {target}, found "
+            f"{strangers}; their images show something else"
+        )
+    if missing := [name for name in names if name not in roots]:
+        raise ValueError(
+            f"roots: expected a folder of every set, found none of {missing}; make its twin or "
+            "fetch it (`medkd data show ID`)"
+        )
+    if not 0 <= fold < FOLDS:
+        raise ValueError(f"fold: expected one of {list(range(FOLDS))}, found {fold}")
+
+
+@lru_cache(maxsize=8)
+def _read(dataset: str, root: Path, size: int) -> ImageSet:
+    return label_images(index(load_manifest(dataset), root), size)

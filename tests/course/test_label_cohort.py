@@ -1,0 +1,65 @@
+"""Lesson 07, classes: who is where, whom cleaning finds, and what of a brain is shown."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from medkd_lib.course.experiments.label_cohort import without_look_alikes
+from medkd_lib.course.experiments.label_images import middle_slices
+from medkd_lib.course.experiments.label_sets import LABEL_SETS, HeadSlices, label_set
+from medkd_lib.data.apart import LeakageError
+from medkd_lib.data.images import ImageSet
+from medkd_lib.data.manifest import load_manifest
+from tests.course.label_toys import label_toys
+
+
+@pytest.mark.parametrize("name", list(LABEL_SETS))
+def test_every_set_is_one_whose_manifest_knows_these_classes(name: str) -> None:
+    chosen, manifest = LABEL_SETS[name], load_manifest(name)
+    assert manifest.labels is not None
+    ids = [value.id for value in manifest.labels.values]
+    given = chosen.classes or {label: label for label in ids}
+    assert sorted(given) == ids
+    assert sorted(set(given.values())) == list(range(len(chosen.names)))
+    with pytest.raises(ValueError, match="expected one of"):
+        label_set("nobody")
+
+
+def noise(n: int, seed: int) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return (128 + 30 * torch.randn(n, 1, 32, 32, generator=draw)).clamp(0, 255).to(torch.uint8)
+
+
+def strangers(dataset: str, n: int, seed: int) -> ImageSet:
+    names = tuple(f"{dataset}:{k}" for k in range(n))
+    return ImageSet(noise(n, seed), torch.zeros(n, dtype=torch.long), names, names, f"{seed}")
+
+
+def test_patients_who_came_twice_are_left_out_of_the_later_set() -> None:
+    target = strangers("covidx_cxr3", 8, 1)
+    source = strangers("covid_radiography", 10, 2)
+    images = source.images.clone()
+    images[3] = (0.6 * target.images[5].float() + 20).to(torch.uint8)  # in another window
+    source = replace(source, images=images)
+    other = strangers("cxr3", 6, 3)
+    found, cleaned = without_look_alikes(
+        {"covidx_cxr3": target, "covid_radiography": source, "cxr3": other}
+    )
+    assert cleaned == {"covid_radiography": 1, "cxr3": 0}
+    assert "covid_radiography:3" not in found["covid_radiography"].patients
+    assert [len(x) for x in found.values()] == [8, 9, 6]
+
+
+def test_sets_with_a_declared_overlap_are_refused_unless_cleaned() -> None:
+    pair = ("covid_radiography",)
+    with pytest.raises(LeakageError, match="share patients"):
+        label_toys("covidx_cxr3", pair)
+
+
+def test_the_slices_of_a_brain_lie_where_they_are_asked_for() -> None:
+    volume = torch.zeros(4, 4, 40)
+    volume[1:3, 1:3, 10:31] = 0.5  # from slice 10 to slice 30
+    assert middle_slices(volume, HeadSlices(low=0.25, high=0.5)) == [15, 16, 17, 18, 19, 20]
+    with pytest.raises(ValueError, match="background"):
+        middle_slices(torch.zeros(4, 4, 4), HeadSlices())

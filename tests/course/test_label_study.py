@@ -1,0 +1,93 @@
+"""Lesson 07, classes: the three stages run, heads have their sets' classes, numbers are sound."""
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, JOINT
+from medkd_lib.course.experiments.label_budget import Classifier, LabelBudget, classifier
+from medkd_lib.course.experiments.label_cells import answered, rim_alone, told
+from medkd_lib.course.experiments.label_study import LabelStudy
+from medkd_lib.methods.joint_parts import LABELS_ALONE
+from medkd_lib.models.joint_teacher import JointTeacher
+from medkd_lib.train import Trained
+from tests.course.label_toys import FILMS, SOURCES, TARGET, films, label_toys
+
+TINY = LabelBudget(steps=3, batch_size=4, size=32, kept_views=1)
+ASKED = ("alone", "pooled", "finetuned", "joint", "joint_visible", "target_teachers",
+         "self_distilled")  # fmt: skip
+
+
+def study(fabric: Fabric, kind: Classifier = "medvit", budget: LabelBudget = TINY) -> LabelStudy:
+    return LabelStudy(label_toys(), budget, 0, fabric, kind)
+
+
+def same(a: Trained, b: Trained) -> bool:
+    mine, theirs = a.network.state_dict(), b.network.state_dict()
+    return all(torch.equal(v, theirs[k]) for k, v in mine.items())
+
+
+@pytest.mark.parametrize("kind", ["medvit", "efficientnet"])
+def test_every_arm_answers_for_every_patient(kind: Classifier, cpu: Fabric) -> None:
+    found = study(cpu, kind)
+    for name in ASKED:
+        measured = answered(found, ARMS[name])
+        assert measured.cases == sorted(set(found.cohort.test.patients))  # two slices, one answer
+        assert len(measured.values["auc"]) == 12 and "auc_rim" not in measured.extras
+        assert {"auc_val", "ece", "balanced"} <= measured.extras.keys()
+    assert "probe_adni" in answered(found, JOINT).extras
+
+
+def test_labels_alone_in_the_students_path_are_the_student_alone(cpu: Fabric) -> None:
+    found = study(cpu)
+    silent = found.train(replace(JOINT, weights=LABELS_ALONE))
+    assert same(silent, found.train(ALONE))
+    assert not same(found.train(JOINT), found.train(ALONE))
+
+
+def test_a_source_has_its_own_classes_and_the_target_keeps_its(cpu: Fabric) -> None:
+    found = study(cpu)
+    assert dict(found.classes) == {"adni": 3}
+    teacher = found.source_teacher(SOURCES[0], JOINT.domain)
+    for trained, classes in ((found.pooled(), 2), (teacher, 3)):
+        assert trained.network(found.inputs(found.cohort.test)).shape == (24, classes)
+
+
+def test_the_joint_teacher_reads_all_levels_and_its_teachers_none(cpu: Fabric) -> None:
+    joint = cast(JointTeacher, study(cpu).joint_teacher(JOINT).network)
+    assert joint.trunk.read_levels == (0, 1, 2, 3)
+    assert classifier("medvit", 2, TINY, 0).read_levels == (3,)
+    assert not any(p.requires_grad for p in joint.teachers.parameters())
+
+
+def test_each_network_has_its_learning_rate() -> None:
+    budget = LabelBudget()
+    assert budget.of("medvit").learning_rate == 1e-3
+    assert budget.of("efficientnet").learning_rate == 1e-2
+
+
+def test_classes_are_balanced_before_they_are_drawn(cpu: Fabric) -> None:
+    cohort = label_toys()
+    few = cohort.train[TARGET].rows([0, 1, 2, 3, 4, 8])  # four of class 0, two of class 1
+    one = replace(cohort, train={**cohort.train, TARGET: few})
+    labels = LabelStudy(one, TINY, 0, cpu).bank(TARGET).tensors["labels"]
+    assert labels.bincount().tolist() == [4, 4]
+
+
+def test_a_network_learns_and_a_film_has_a_rim(cpu: Fabric) -> None:
+    """Where the patch is says the class; nothing of it reaches the rim."""
+    budget = replace(TINY, steps=40, batch_size=12)
+    one = LabelStudy(label_toys(FILMS, ()), budget, 0, cpu)
+    measured = answered(one, ALONE)
+    assert np.mean(measured.values["auc"]) > 0.9
+    assert len(measured.cases) == 24  # films, not patients
+    rim = rim_alone(films(FILMS, range(3), 3, each=1))
+    width = round(0.15 * 32)
+    assert not rim.images[..., width:-width, width:-width].any() and rim.images[..., 0, 0].all()
+    trained = one.train(ALONE)
+    assert told(one, trained, one.cohort.test).probabilities.shape == (24, 3)
+    assert "auc_rim" in measured.extras
