@@ -134,7 +134,7 @@ def test_it_learns(cpu: Fabric) -> None:
 
 def test_root_sampling_shows_large_sets_more_often(cpu: Fabric) -> None:
     found = study(cpu, replace(TINY, sampling="root", batch_size=12))
-    batch = next(iter(found._batches(found._sets((TARGET, *SOURCES)), 0)))
+    batch = next(iter(found._batches(found.shown((TARGET, *SOURCES)), 0)))
     sizes = {name: len(batch[f"{name}/images"]) for name in (TARGET, *SOURCES)}
     assert sizes[TARGET] < sizes[SOURCES[0]] == sizes[SOURCES[1]]
     assert not same(found.pooled(), study(cpu, replace(TINY, batch_size=12)).pooled())
