@@ -42,3 +42,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/low_dose.py
 	$(BIN)/python benchmarks/joint_sources.py
 	$(BIN)/python benchmarks/react_step.py
+	$(BIN)/python benchmarks/detection_step.py

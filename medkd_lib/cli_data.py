@@ -134,6 +134,10 @@ def data_make(
     size: Annotated[str | None, typer.Option(help="small or full; default: small.")] = None,
     difficulty: Annotated[str | None, typer.Option(help="As in the manifest.")] = None,
     seed: int = 0,
+    shortcut: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Films of many sources: 1 the class tells the source."),
+    ] = None,
     with_known_issues: Annotated[
         bool, typer.Option("--with-known-issues", help="Add the release's broken cases.")
     ] = False,
@@ -154,13 +158,14 @@ def data_make(
     wanted = difficulty or manifest.phantom.default_difficulty
     if out is None and not with_known_issues:
         made = twin(
-            manifest, patients=number, difficulty=wanted, seed=seed, workers=jobs, size=size
-        )
+            manifest, patients=number, difficulty=wanted, seed=seed, workers=jobs, size=size,
+            shortcut=shortcut,
+        )  # fmt: skip
     elif out is None:
         raise ValueError("--out: expected a folder for a twin with broken cases, found none")
     else:
         made = make_twin(
             manifest, out.absolute(), patients=number, difficulty=wanted, seed=seed, workers=jobs,
-            size=size, known_issues=with_known_issues,
+            size=size, known_issues=with_known_issues, shortcut=shortcut,
         )  # fmt: skip
     typer.echo(made)

@@ -15,7 +15,7 @@ import yaml
 from medkd_lib.data import manifest as manifests
 from medkd_lib.data.here import here
 from medkd_lib.data.manifest import json_schema, load_manifest, manifest_ids
-from tests.phantom.test_twins import PATIENTS, TOLD
+from tests.phantom.test_twins import FOUND, PATIENTS, TOLD
 from tests.test_cli import call
 
 # What `data check` calls the defects that the twins plant.
@@ -82,7 +82,7 @@ def test_index_counts_what_is_there(made: Made, dataset: str) -> None:
     code, text = call("data", "index", dataset, "--root", str(root), "--json")
     found = json.loads(text)
     assert code == 0 and found["dataset"] == dataset and found["problems"] == []
-    assert (found["cases"], found["patients"]) == (len(truth), PATIENTS[dataset])
+    assert (found["cases"], found["patients"]) == (len(truth), FOUND[dataset])
     layout = manifest.layout
     assert layout is not None
     roles = [*layout.image_roles, *layout.annotation_roles]
@@ -97,6 +97,13 @@ def test_index_counts_what_is_there(made: Made, dataset: str) -> None:
     elif dataset == "sts_petctmr":
         names = ("no lung metastasis", "lung metastasis")
         assert found["labels"] == Counter(names[int(r["lung_metastasis"])] for r in truth)
+    elif dataset == "lung_pet_ct_dx":
+        assert found["labels"] == Counter(row["histology"] for row in truth)
+    elif dataset in ("oasis1", "oasis1_slices_kaggle", "adni"):
+        assert found["labels"] == Counter(row["label"] for row in truth)
+    elif dataset.startswith("covid"):
+        assert found["labels"] == Counter(row["label"] for row in truth)
+        assert found["splits"] == Counter(row["split"].lower() or "None" for row in truth)
     elif "grade" in truth[0]:
         grades = {"well": "well", "moderate": "moderately", "poor": "poorly"}
         told = Counter(f"{grades[r['grade']]} differentiated" for r in truth)
@@ -104,11 +111,11 @@ def test_index_counts_what_is_there(made: Made, dataset: str) -> None:
     else:
         assert found["labels"] == {} and found["cases"] >= found["patients"]
     # Repairs of single cases are told beside what holds for all of them.
-    warned = [n for n in found["notes"] if not n.startswith(("relabel", "copy", "axes"))]
+    warned = [n for n in found["notes"] if not n.startswith(("relabel", "copy", "axes", "ct is"))]
     stated = [i for i in manifest.known_issues if i.cases[0].endswith("*") and i.action == "warn"]
     assert len(warned) == len(stated)
     code, text = call("data", "index", dataset, "--root", str(root))
-    assert code == 0 and f"patients  {PATIENTS[dataset]}" in text.splitlines()
+    assert code == 0 and f"patients  {FOUND[dataset]}" in text.splitlines()
 
 
 @pytest.mark.parametrize("dataset", PATIENTS)

@@ -28,6 +28,8 @@ class Setting(_Part):
     ones than the lesson's own where those have been looked at; ``real_folder`` is a folder under
     ``MEDKD_REAL_DATA``, or one for each of the joined sets, joined likewise; ``options`` are the
     experiment's, for this setting alone; ``arms`` and ``seeds`` empty mean all of the grid's.
+    ``shortcut`` of each of the joined twins says how far the class tells where a film is from;
+    empty: as documented.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Setting(_Part):
     patients: int | list[int] = 0
     twin_seed: int = 0
     real_folder: str = ""
+    shortcut: list[float | None] = []
     options: dict[str, Option] = {}
     arms: list[str] = []
     seeds: list[int] = []
@@ -62,15 +65,14 @@ class Setting(_Part):
         if self.difficulty:
             one = self.patients
             counts = one if isinstance(one, list) else [one] * len(self.datasets)
+            cuts = self.shortcut or [None] * len(self.datasets)
             return [
                 twin(
-                    load_manifest(name),
-                    patients=count,
-                    difficulty=self.difficulty,
-                    seed=self.twin_seed,
+                    load_manifest(name), patients=count, difficulty=self.difficulty,
+                    seed=self.twin_seed, shortcut=cut,
                 )
-                for name, count in zip(self.datasets, counts, strict=True)
-            ]
+                for name, count, cut in zip(self.datasets, counts, cuts, strict=True)
+            ]  # fmt: skip
         base = os.environ.get("MEDKD_REAL_DATA", "")
         roots = [Path(base) / folder for folder in self.real_folder.split("+")]
         if missing := [root.name for root in roots if not base or not root.is_dir()]:
@@ -111,7 +113,7 @@ class Grid(_Part):
     """
 
     lesson: str
-    experiment: Literal["logits", "teachers", "students", "cmedl", "react", "joint"]
+    experiment: Literal["logits", "teachers", "students", "cmedl", "react", "joint", "tasks"]
     declared: str
     options: dict[str, Option] = {}
     seeds: list[int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from medkd_lib.data.boxed_pixels import box_problems
 from medkd_lib.data.case import Case
 from medkd_lib.data.check_case import volume_problems
 from medkd_lib.data.check_picture import picture_problems, shows_pictures
@@ -31,7 +32,9 @@ def check(
     manifest = found.manifest  # with what the folder's holder states
     problems = list(found.problems)
     closed = manifest.layout.unread if manifest.layout else {}
-    problems += [unread(manifest.id, role, why) for role, why in closed.items()]
+    # Images that are opened one by one for their boxes are not closed altogether.
+    opened = manifest.boxes.image if manifest.boxes else None
+    problems += [unread(manifest.id, r, why) for r, why in closed.items() if r != opened]
     first_of: dict[Content, Case] = {}
     for case in found.cases:
         if progress:
@@ -40,6 +43,7 @@ def check(
             flat = shows_pictures(case)
             problems += (picture_problems if flat else volume_problems)(case, manifest)
             problems += _repeated(case, first_of)
+    problems += box_problems(found)
     if found.cases and manifest.layout and manifest.layout.kind == "npz":
         problems += _npz_problems(found.cases[0].images["image"])
     order = {"error": 0, "repaired": 1, "warning": 2}

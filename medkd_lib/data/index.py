@@ -7,6 +7,7 @@ from pathlib import Path
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.index_files import cases_on_disk
 from medkd_lib.data.index_issues import apply_issues
+from medkd_lib.data.index_lists import with_lists
 from medkd_lib.data.index_npz import index_npz
 from medkd_lib.data.index_table import with_table
 from medkd_lib.data.manifest import Manifest
@@ -102,14 +103,15 @@ def scan(manifest: Manifest, root: Path) -> Index:
     sound = [case for case in on_disk if case.id not in broken]
     kept, notes = apply_issues(sound, manifest.known_issues)
     cases, unlabelled, table_problems = with_table(manifest, base, kept, on_disk)
+    cases, unlisted, list_problems = with_lists(manifest, base, cases, on_disk)
     whole = []
     for case in sorted(cases, key=lambda c: c.id):
         missing = list(_missing(case, manifest.layout))
         problems += missing
-        if not missing and case.id not in unlabelled:
+        if not missing and case.id not in unlabelled | unlisted:
             whole.append(case)
     notes += [*stated, *_unread(manifest)]
-    return Index(manifest, root, whole, notes, problems + table_problems)
+    return Index(manifest, root, whole, notes, problems + table_problems + list_problems)
 
 
 def _with_statement(manifest: Manifest, root: Path) -> tuple[Manifest, list[str]]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from medkd_lib.data.manifest_boxes import BoxFiles
 from medkd_lib.data.manifest_layout import KnownIssue, Layout
 from medkd_lib.data.manifest_parts import (
     AccessRule,
@@ -37,7 +38,8 @@ class Manifest(Strict):
 
     ``labels`` is what the annotation (or, without one, the case) carries; ``outcome`` is a label
     of the whole case that stands beside a mask. ``derived_from`` names the dataset whose patients
-    these are, if the set was made from another one: it then counts as that one.
+    these are, if the set was made from another one: it then counts as that one. ``boxes`` tells
+    where boxes stand if the layout's annotations do not hold them.
     """
 
     schema_version: Literal["1.0"]
@@ -56,6 +58,7 @@ class Manifest(Strict):
     size_mb: float | None
     download: list[Download]
     layout: Layout | None
+    boxes: BoxFiles | None = None
     labels: Labels | None
     outcome: Labels | None = None
     splits: Splits | None
@@ -80,6 +83,19 @@ class Manifest(Strict):
             direct = [d.method for d in self.download if d.method in ("http", "doi")]
             if direct:
                 raise ValueError(f"{self.id}: gated, not redistributable, yet download {direct}")
+        return self
+
+    @model_validator(mode="after")
+    def _boxes_are_of_an_image(self) -> Self:
+        if self.boxes is None:
+            return self
+        roles = sorted(self.layout.images) if self.layout else []
+        known = {v.id for v in self.labels.values} if self.labels else set()
+        if self.boxes.image not in roles or not set(self.boxes.classes.values()) <= known:
+            raise ValueError(
+                f"boxes: expected an image among {roles} and classes among {sorted(known)}, found "
+                f"{self.boxes.image!r} and {self.boxes.classes}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -95,6 +95,23 @@ class LabelTable(Strict):
         return self
 
 
+class CaseList(Strict):
+    """A text file without a header that names the patient and the label of each file of a split.
+
+    One line per file, divided by blanks: patient first, then the file's name, label and source
+    last (a name may hold blanks of its own). ``folder`` is where the files lie.
+    """
+
+    file: str
+    folder: str
+
+    @model_validator(mode="after")
+    def _paths_are_inside(self) -> Self:
+        inside(self.file, "lists.file")
+        inside(self.folder, "lists.folder")
+        return self
+
+
 class Layout(Strict):
     """Where the files of a case lie under ``data_root``.
 
@@ -102,6 +119,8 @@ class Layout(Strict):
     ``case_regex`` is searched in the path relative to the root and has the named group
     ``patient`` (and may have ``case``, ``label``, ``split``).
     ``grids`` lists the roles that lie on one voxel grid; null: all of a case's volumes do.
+    ``lists``: files that name patient and label where no path does; they override ``case_regex``,
+    whose patient is then only what stands there until the list is read.
     ``npz``: one MedMNIST-style archive with ``{train,val,test}_{images,labels}``; such archives
     carry no patient, so each image counts as its own and the official split stands.
     """
@@ -113,6 +132,7 @@ class Layout(Strict):
     case_regex: str | None = None
     grids: list[list[str]] | None = None
     table: LabelTable | None = None
+    lists: list[CaseList] = Field(default_factory=list)
     ignore: list[str] = Field(default_factory=list)
 
     @property

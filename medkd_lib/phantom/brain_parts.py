@@ -146,7 +146,8 @@ def hippocampus_depth(p: Points, patient: BrainPatient) -> FloatArray:
     """Depth in hippocampus and amygdala, medial to the temporal horn."""
     nodes = ((22.0, 2.0, -20.0, 6.0), (25.0, 10.0, -19.0, 4.5), (27.5, 20.0, -13.0, 3.6),
              (25.0, 31.0, -5.0, 3.0), (18.0, 36.0, 3.0, 2.0))  # fmt: skip
-    return chain_depth(_mirrored(p), nodes)
+    grow = patient.hippocampus
+    return chain_depth(_mirrored(p), [(u, v, w, r * grow) for u, v, w, r in nodes])
 
 
 def plexus_depth(p: Points, patient: BrainPatient) -> FloatArray:

@@ -29,6 +29,7 @@ class BrainPatient:
         leaves: its fine folds.
         fibres: unevenness of the white matter.
         vessels: depth of the vessels in the sulci, and their calibre.
+        hippocampus: factor on the radius of hippocampus and amygdala.
     """
 
     scale: tuple[float, float, float]
@@ -46,6 +47,7 @@ class BrainPatient:
     leaves: Waves
     fibres: Waves
     vessels: tuple[Waves, Waves]
+    hippocampus: float = 1.0
 
     @property
     def mean_scale(self) -> float:

@@ -8,17 +8,26 @@ from typing import Any
 from medkd_lib.data.manifest import Manifest
 from medkd_lib.fingerprint import code_hash
 from medkd_lib.home import medkd_home
+from medkd_lib.phantom.adni import write_adni
 from medkd_lib.phantom.brainmet import write_brainmet
 from medkd_lib.phantom.brats import write_brats
 from medkd_lib.phantom.chaos import write_chaos
+from medkd_lib.phantom.covid_qu_ex import write_covid_qu_ex
+from medkd_lib.phantom.covid_radiography import write_covid_radiography
+from medkd_lib.phantom.covidx_cxr3 import write_covidx_cxr3
 from medkd_lib.phantom.cxr3 import write_cxr3
+from medkd_lib.phantom.deeplesion import write_deeplesion
 from medkd_lib.phantom.hcc_tace import write_hcc_tace
 from medkd_lib.phantom.isles import write_isles
 from medkd_lib.phantom.kits import write_kits
 from medkd_lib.phantom.lung_mr import write_lung_mr
+from medkd_lib.phantom.lung_pet_ct_dx import write_lung_pet_ct_dx
+from medkd_lib.phantom.lungct_roboflow import write_lungct_roboflow
 from medkd_lib.phantom.msd_liver import write_msd_liver
 from medkd_lib.phantom.msd_lung import write_msd_lung
 from medkd_lib.phantom.nsclc import write_nsclc
+from medkd_lib.phantom.oasis import write_oasis1
+from medkd_lib.phantom.oasis_slices import write_oasis1_slices_kaggle
 from medkd_lib.phantom.react import write_react
 from medkd_lib.phantom.sts import write_sts
 
@@ -41,7 +50,19 @@ MAKERS: Mapping[str, Callable[..., Path]] = {
     "hcc_tace": write_hcc_tace,
     "msd_liver": write_msd_liver,
     "kits": write_kits,
+    "lung_pet_ct_dx": write_lung_pet_ct_dx,
+    "deeplesion": write_deeplesion,
+    "lungct_roboflow": write_lungct_roboflow,
+    "oasis1": write_oasis1,
+    "oasis1_slices": write_oasis1_slices_kaggle,
+    "adni": write_adni,
+    "covid_radiography": write_covid_radiography,
+    "covid_qu_ex": write_covid_qu_ex,
+    "covidx_cxr3": write_covidx_cxr3,
 }
+
+COLLAGES = ("covid_radiography", "covid_qu_ex", "covidx_cxr3")
+"""Makers that also take ``shortcut=``: how far the class tells the source."""
 
 
 class NoTwinError(ValueError):
@@ -58,6 +79,7 @@ def make_twin(
     workers: int = 1,
     size: str | None = None,
     known_issues: bool = False,
+    shortcut: float | None = None,
 ) -> Path:
     """Write the twin of ``manifest`` into ``out``, in the layout of the real release.
 
@@ -70,10 +92,11 @@ def make_twin(
         workers: processes.
         size: ``small`` or ``full``; default the manifest's first.
         known_issues: add the documented broken cases of the real release.
+        shortcut: of a set of films from many sources, 0 to 1; default as documented.
 
     Raises:
         NoTwinError: the manifest states no phantom, or the library has no such maker.
-        ValueError: the phantom has no such difficulty, size or broken cases.
+        ValueError: the phantom has no such difficulty, size, broken cases or shortcut.
     """
     if manifest.phantom is None:
         raise NoTwinError(
@@ -95,6 +118,12 @@ def make_twin(
         options = {"size": wanted, "known_issues": known_issues}
     elif known_issues:
         raise ValueError(f"{manifest.id}: its twin has no broken cases (with-known-issues)")
+    if shortcut is not None:
+        if phantom.maker not in COLLAGES:
+            raise ValueError(
+                f"{manifest.id}: shortcut is of {COLLAGES}, whose films come from many sources"
+            )
+        options["shortcut"] = shortcut
     return MAKERS[phantom.maker](
         out, patients=patients, seed=seed, difficulty=difficulty, workers=workers, **options
     )
@@ -108,6 +137,7 @@ def twin(
     seed: int = 0,
     workers: int = 1,
     size: str | None = None,
+    shortcut: float | None = None,
 ) -> Path:
     """Return the folder of the twin, made once per content (patients, size, seed, code, …)."""
     # All phantoms of one code version share a folder, so old ones are easy to find and delete.
@@ -115,14 +145,15 @@ def twin(
     # The default size has one name, whether it was asked for or not.
     default = size is None or (manifest.phantom and size == manifest.phantom.sizes[0])
     scale = "" if default else f"-{size}"
-    name = f"{manifest.id}-{difficulty}-{patients}{scale}-seed{seed}"
+    cut = "" if shortcut is None else f"-shortcut{shortcut:g}"
+    name = f"{manifest.id}-{difficulty}-{patients}{scale}{cut}-seed{seed}"
     out = medkd_home() / "phantoms" / code / name
     if out.is_dir():
         return out
     try:
         return make_twin(
             manifest, out, patients=patients, difficulty=difficulty, seed=seed, workers=workers,
-            size=size,
+            size=size, shortcut=shortcut,
         )  # fmt: skip
     except OSError:
         # Another process finished the same twin first: its folder is as good as ours.

@@ -1,16 +1,20 @@
 """Lesson 07, classes: who is where, whom cleaning finds, and what of a brain is shown."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from medkd_lib.course.experiments.label_cohort import without_look_alikes
+from medkd_lib.course.experiments.label_cohort import label_cohort, without_look_alikes
 from medkd_lib.course.experiments.label_images import middle_slices
 from medkd_lib.course.experiments.label_sets import LABEL_SETS, HeadSlices, label_set
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.images import ImageSet
 from medkd_lib.data.manifest import load_manifest
+from medkd_lib.phantom.covid_radiography import write_covid_radiography
+from medkd_lib.phantom.covidx_cxr3 import write_covidx_cxr3
+from medkd_lib.phantom.oasis import write_oasis1
 from tests.course.label_toys import label_toys
 
 
@@ -63,3 +67,32 @@ def test_the_slices_of_a_brain_lie_where_they_are_asked_for() -> None:
     assert middle_slices(volume, HeadSlices(low=0.25, high=0.5)) == [15, 16, 17, 18, 19, 20]
     with pytest.raises(ValueError, match="background"):
         middle_slices(torch.zeros(4, 4, 4), HeadSlices())
+
+
+def test_a_cohort_of_film_twins(tmp_path: Path) -> None:
+    roots = {
+        "covidx_cxr3": write_covidx_cxr3(tmp_path / "x", patients=24, seed=6),
+        "covid_radiography": write_covid_radiography(tmp_path / "r", patients=30, seed=6),
+    }
+    names = ("covidx_cxr3", ["covid_radiography"])
+    with pytest.raises(LeakageError, match="share patients"):
+        label_cohort(roots, *names, size=32, train=8, val=4)
+    found = label_cohort(roots, *names, size=32, train=8, val=4, clean=True)
+    assert list(found.cleaned) == ["covid_radiography"]
+    assert len(set(found.train["covidx_cxr3"].patients)) == 8
+    assert found.train["covid_radiography"].images.shape[1:] == (1, 32, 32)
+    # whoever of the target's people is not cropped is found among the source's
+    assert found.cleaned["covid_radiography"] > 0
+    again = label_cohort(roots, *names, seed=1, size=32, train=8, val=4, clean=True)
+    assert set(again.test.patients) == set(found.test.patients)
+    assert again.split != found.split
+
+
+def test_a_cohort_of_brain_twins(tmp_path: Path) -> None:
+    roots = {"oasis1": write_oasis1(tmp_path / "o", patients=5, seed=1)}
+    found = label_cohort(roots, "oasis1", [], size=64, train=2, val=1)
+    images = found.train["oasis1"]
+    assert set(images.labels.tolist()) <= {0, 1} and images.images.shape[1:] == (1, 64, 64)
+    each = images.patients.count(images.patients[0])
+    assert each >= 4, "a patient has several slices"
+    assert (images.floats() > -0.9).float().mean() > 0.1, "a brain is shown"

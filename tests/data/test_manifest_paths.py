@@ -13,6 +13,10 @@ from medkd_lib.data.manifest import Manifest, load_manifest, manifest_ids
 GLI = "ASNR-MICCAI-BraTS2023-GLI-Challenge-TrainingData/BraTS-GLI-00008-001/BraTS-GLI-00008-001"
 # Paths as the releases write them: (path, role, patient, case). Some are folders: a DICOM series.
 PATHS: dict[str, list[tuple[str, str, str, str]]] = {
+    "adni": [
+        ("sub-ADNI951S0001/ses-M000/anat/sub-ADNI951S0001_ses-M000_T1w.nii.gz", "t1",
+         "sub-ADNI951S0001", "sub-ADNI951S0001_ses-M000"),
+    ],
     "amos22": [
         ("amos22/imagesTr/amos_0004.nii.gz", "image", "0004", "amos_0004"),
         ("amos22/labelsVa/amos_0588.nii.gz", "seg", "0588", "amos_0588"),
@@ -72,6 +76,14 @@ PATHS: dict[str, list[tuple[str, str, str, str]]] = {
         ("Lung Segmentation Data/Lung Segmentation Data/Train/Non-COVID/images/non_COVID (1).png",
          "image", "non_COVID (1)", "non_COVID (1)"),
     ],
+    # until the lists are read, a file stands for its patient
+    "covidx_cxr3": [
+        ("train/A100002-01-18-1901-NA-CHEST_AP_PORT-78068-2.000000-AP-19914-1-1.jpg", "image",
+         "A100002-01-18-1901-NA-CHEST_AP_PORT-78068-2.000000-AP-19914-1-1.jpg",
+         "A100002-01-18-1901-NA-CHEST_AP_PORT-78068-2.000000-AP-19914-1-1.jpg"),
+        ("test/MIDRC-RICORD-1C-419639-000002-10161-0.png", "image",
+         "MIDRC-RICORD-1C-419639-000002-10161-0.png", "MIDRC-RICORD-1C-419639-000002-10161-0.png"),
+    ],
     "covid_radiography": [
         ("COVID-19_Radiography_Dataset/Viral Pneumonia/images/Viral Pneumonia-1.png", "image",
          "Viral Pneumonia-1", "Viral Pneumonia-1"),
@@ -109,6 +121,9 @@ PATHS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "lung_pet_ct_dx": [
         ("lung_pet_ct_dx/Lung_Dx-A0001/CT/1.3.6.1", "ct", "Lung_Dx-A0001", "1.3.6.1"),
+    ],
+    "lungct_roboflow": [
+        ("train/a_jpg.rf.0f1e.jpg", "image", "a_jpg.rf.0f1e", "a_jpg.rf.0f1e"),
     ],
     "msd_hippocampus": [
         ("images/hippocampus_001.nii.gz", "t1", "001", "hippocampus_001"),

@@ -29,6 +29,9 @@ TWINS = {"chaos", "cxr3", "brats2023_gli", "brats2023_men", "brats2023_met", "st
     "msd_task06_lung", "cmedl_private_mr_cohort", "nsclc_radiomics",
     "react_kd_private_cohort", "hcc_tace_seg", "msd_task03_liver", "kits23",
     "isles2022", "brainmetshare", "brats2021",
+    "covid_radiography", "covid_qu_ex", "covidx_cxr3",
+    "oasis1", "oasis1_slices_kaggle", "adni",
+    "lung_pet_ct_dx", "deeplesion", "lungct_roboflow",
 }  # fmt: skip
 
 

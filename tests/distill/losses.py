@@ -17,12 +17,14 @@ from torch import Tensor
 
 from medkd_lib.distill.attention import attention_transfer
 from medkd_lib.distill.balanced_kd import balanced_kd
+from medkd_lib.distill.boxes import binary_kd
 from medkd_lib.distill.chopra import chopra
 from medkd_lib.distill.contextual import contextual_loss
 from medkd_lib.distill.contrast import crd_in_batch
 from medkd_lib.distill.cross_image import cross_image_relations
 from medkd_lib.distill.feature_distance import feature_distance
 from medkd_lib.distill.focal import focal_loss
+from medkd_lib.distill.foreground import foreground_distance
 from medkd_lib.distill.graph_terms import cosine_distance
 from medkd_lib.distill.gromov_wasserstein import gromov_wasserstein
 from medkd_lib.distill.hints import hint_loss
@@ -259,6 +261,13 @@ LOSSES: Mapping[str, Loss] = {
         "PyTorch",
         SHIFT,
     ),
+    "binary_kd": Loss(
+        lambda s, t, y: binary_kd(s, t, 3.0),
+        LOGITS,
+        "test_boxes.py::test_sigmoids_are_bernoulli_variables",
+        "PyTorch",
+        ("channel order of both",),
+    ),
     "focal_loss": Loss(
         lambda s, t, y: focal_loss(s, y),
         LOGITS,
@@ -347,6 +356,20 @@ LOSSES: Mapping[str, Loss] = {
         "test_feature_distance.py::test_mmd_is_the_sum_over_all_pairs",
         "definition",
         (*PLACE, "order of positions of either", "joint shift", "joint scale"),
+    ),
+    "foreground_distance, l2": Loss(
+        lambda s, t, y: foreground_distance(s, t, _masks(y) == 0, least=2).mean(),
+        MAPS,
+        "test_foreground.py::test_everywhere_it_is_the_plain_distance",
+        "feature_distance",
+        ("channel order of both", "exchange of the two"),
+    ),
+    "foreground_distance, cosine": Loss(
+        lambda s, t, y: foreground_distance(s, t, _masks(y) == 0, "cosine", least=2).mean(),
+        MAPS,
+        "test_foreground.py::test_everywhere_it_is_the_plain_distance",
+        "feature_distance",
+        ("channel order of both", "scale of an image's map", "exchange of the two"),
     ),
     "contextual_loss": Loss(
         lambda s, t, y: contextual_loss(s, t),

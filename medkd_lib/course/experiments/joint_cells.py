@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medkd_lib.course.experiments.joint_arms import ARMS, GEOMETRY, Arm
 from medkd_lib.course.experiments.joint_budget import LESSON, Architecture
 from medkd_lib.course.experiments.joint_change import changed
-from medkd_lib.course.experiments.joint_cohort import SectionCohort
+from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.joint_probe import probes
 from medkd_lib.course.experiments.joint_sets import Foreground
 from medkd_lib.course.experiments.joint_sources import folds_in, joint_cohort
@@ -62,7 +62,7 @@ def run_cell(
     return joined(found)
 
 
-def guessed(cohort: SectionCohort, judged_on: str = "") -> Measured:
+def guessed(cohort: JointCohort[Sections], judged_on: str = "") -> Measured:
     """Return what the usual place of a lesson is worth, without one pixel: `GEOMETRY`."""
     guess = usual_place(cohort.train[cohort.target])
     judged = _judged(cohort, judged_on)
@@ -113,7 +113,7 @@ def tolerance_mm(sections: Sections) -> float:
     return sections.spacing_mm[0]
 
 
-def _judged(cohort: SectionCohort, judged_on: str) -> Sections:
+def _judged(cohort: JointCohort[Sections], judged_on: str) -> Sections:
     return cohort.external[judged_on] if judged_on else cohort.test
 
 

@@ -5,12 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-
-from medkd_lib.course.experiments.folds import FOLDS, folds_of
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.label_images import label_images
 from medkd_lib.course.experiments.label_sets import label_set
+from medkd_lib.course.experiments.target_division import divided
 from medkd_lib.data.apart import LeakageError, check_apart
 from medkd_lib.data.images import ImageSet
 from medkd_lib.data.index import index
@@ -58,12 +56,12 @@ def label_cohort(
             there is none of.
     """
     names = [target, *sources, *external]
-    _check(roots, target, names, fold)
+    _check(roots, target, names)
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
     if clean:
         whole, cleaned = without_look_alikes(whole)
-    who = _divided(whole[target], target, seed, fold, train, val)
+    who = divided(whole[target].patients, target, seed, fold, train, val)
     mine = whole[target]
     more = mine.of(who["more"])
     people = {part: tuple(sorted(group)) for part, group in who.items()}
@@ -113,27 +111,7 @@ def _overlap(a: str, b: str) -> bool:
     return False
 
 
-def _divided(
-    images: ImageSet, target: str, seed: int, fold: int, train: int, val: int
-) -> dict[str, list[str]]:
-    """Return the patients of ``test``, ``val``, ``train`` and, all others, ``more``."""
-    names = sorted(set(images.patients))
-    test = folds_of(names)[fold]
-    rest = [name for name in names if name not in set(test)]
-    if min(train, val, len(test)) < 1 or len(rest) < train + val:
-        raise ValueError(
-            f"{target}: expected {train} patients to train and {val} to choose by beside "
-            f"{len(test)} for testing, found {len(rest)}; make or fetch more, or ask for fewer"
-        )
-    order = np.random.default_rng([seed, fold]).permutation(len(rest))
-    drawn = [rest[i] for i in order]
-    return {
-        "test": list(test), "val": drawn[:val], "train": drawn[val : val + train],
-        "more": drawn[val + train :],
-    }  # fmt: skip
-
-
-def _check(roots: Mapping[str, Path], target: str, names: Sequence[str], fold: int) -> None:
+def _check(roots: Mapping[str, Path], target: str, names: Sequence[str]) -> None:
     mine = set(label_set(target).families)
     strangers = {n: label_set(n).families for n in names if not mine & set(label_set(n).families)}
     if strangers:
@@ -146,8 +124,6 @@ def _check(roots: Mapping[str, Path], target: str, names: Sequence[str], fold: i
             f"roots: expected a folder of every set, found none of {missing}; make its twin or "
             "fetch it (`medkd data show ID`)"
         )
-    if not 0 <= fold < FOLDS:
-        raise ValueError(f"fold: expected one of {list(range(FOLDS))}, found {fold}")
 
 
 @lru_cache(maxsize=8)

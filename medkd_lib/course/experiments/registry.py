@@ -11,6 +11,7 @@ from medkd_lib.course.experiments import (
     react_arms,
     react_cells,
     students,
+    task_cells,
     teachers,
 )
 from medkd_lib.course.experiments.outcome import Measured, Outcome
@@ -36,6 +37,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         # One training serves all arms of a seed; the first to run fills the cache.
         "cmedl": Experiment(cmedl_cells.run_cell, ("alone",)),
         "joint": Experiment(joint_cells.run_cell, ("pooled", "joint_teacher")),
+        "tasks": Experiment(task_cells.run_cell, ("pooled",)),
         "react": Experiment(react_cells.run_cell, react_arms.TEACHERS),
     }
 )

@@ -1,0 +1,62 @@
+"""Lesson 07, boxes: the cells of its recorded experiment, and the numbers of one arm."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from lightning_fabric import Fabric
+
+from medkd_lib.course.experiments.box_budget import LESSON, Architecture
+from medkd_lib.course.experiments.box_cohort import box_cohort
+from medkd_lib.course.experiments.box_study import BoxStudy
+from medkd_lib.course.experiments.joint_arms import ARMS, Arm
+from medkd_lib.course.experiments.joint_probe import probes
+from medkd_lib.course.experiments.outcome import Measured
+from medkd_lib.evaluate.detection import average_precision
+from medkd_lib.evaluate.froc_cases import froc_of_images
+from medkd_lib.evaluate.hits import Criterion
+
+# Lesions are a dozen pixels wide: a pixel more on every side halves the IoU.
+CRITERION: Criterion = "centre"
+
+
+def run_cell(
+    datasets: Sequence[str], roots: Sequence[str], arm: str, seed: int,
+    options: Mapping[str, object], fabric: Fabric,
+) -> Measured:  # fmt: skip
+    """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
+
+    The first dataset is the target, all others are sources.
+    """
+    folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
+    cohort = box_cohort(folders, datasets[0], datasets[1:], seed, size=LESSON.size)
+    kind = cast(Architecture, options.get("architecture", "faster_rcnn"))
+    return answered(BoxStudy(cohort, LESSON, seed, fabric, kind), ARMS[arm])
+
+
+def answered(study: BoxStudy, arm: Arm) -> Measured:
+    """Return what an arm finds on the test images, with its numbers.
+
+    Beside those of every image: average precision, the mean sensitivity on validation patients,
+    and of a joint teacher's members how well a probe tells a source from the target, with the
+    upper end of the probe's interval.
+    """
+    trained, cohort = study.train(arm), study.cohort
+    found = study.detections(trained, cohort.test)
+    precision = average_precision(found)
+    chosen_by = froc_of_images(study.detections(trained, cohort.val), CRITERION)
+    extras = {
+        "map_50": precision.at_50, "map_coco": precision.coco,
+        "froc_val": float(chosen_by[chosen_by == chosen_by].mean()),
+    }  # fmt: skip
+    if arm.teacher == "joint" and arm.members == "sources":
+        for source, probe in probes(study, arm.domain).items():
+            extras[f"probe_{source}"] = probe.balanced_accuracy
+            extras[f"probe_high_{source}"] = probe.interval[1]
+    return Measured(
+        cases=list(cohort.test.ids),
+        patients=list(cohort.test.patients),
+        split=cohort.split,
+        values={"froc": froc_of_images(found, CRITERION).tolist()},
+        extras=extras,
+    )

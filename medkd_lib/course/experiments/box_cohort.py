@@ -1,0 +1,85 @@
+"""Lesson 07, boxes: whose images a joint run trains on, real or twins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from medkd_lib.course.experiments.box_sets import box_set
+from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.target_division import divided
+from medkd_lib.data.detection_set import DetectionSet, load_detections
+from medkd_lib.data.index import index
+from medkd_lib.data.manifest import load_manifest
+from medkd_lib.data.split import Split
+from medkd_lib.data.store import key_of
+
+BoxCohort: TypeAlias = JointCohort[DetectionSet]
+TRAIN, VAL = 16, 8
+
+
+def box_cohort(
+    roots: Mapping[str, Path], target: str, sources: Sequence[str], seed: int = 0, *,
+    fold: int = 0, size: int = 96, train: int = TRAIN, val: int = VAL,
+) -> BoxCohort:  # fmt: skip
+    """Return the material of a joint run: few patients of the target, all of the sources.
+
+    Args:
+        roots: folder of every set, real or a twin.
+        target: id of the set that the student is for.
+        sources: ids of the sets that may help it, of the target's family.
+        seed: of who trains and who chooses; test patients do not depend on it.
+        fold: whose patients are tested, one of five.
+        size: pixels of a side.
+        train: labelled patients of the target.
+        val: patients of the target to choose by.
+
+    Raises:
+        LeakageError: sets that share patients.
+        ValueError: a set without a folder or of another family, too few patients, or a fold that
+            there is none of.
+    """
+    names = [target, *sources]
+    family = box_set(target).family
+    if strangers := [name for name in names if box_set(name).family != family]:
+        raise ValueError(
+            f"datasets: expected sets of the family {family!r}, that of {target}, found {strangers}"
+        )
+    if missing := [name for name in names if name not in roots]:
+        raise ValueError(
+            f"roots: expected a folder of every set, found none of {missing}; make its twin or "
+            "fetch it (`medkd data show ID`)"
+        )
+    whole = {name: _read(name, roots[name].resolve(), size) for name in names}
+    mine = whole[target]
+    who = divided(mine.patients, target, seed, fold, train, val)
+    people = {part: tuple(sorted(group)) for part, group in who.items()}
+    people |= {name: tuple(sorted(set(whole[name].patients))) for name in sources}
+    return JointCohort(
+        target, tuple(sources),
+        {target: mine.of(who["train"]), **{name: whole[name] for name in sources}},
+        mine.of(who["more"]), mine.of(who["val"]), mine.of(who["test"]), {},
+        Split("+".join(names), seed, people).hash,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _read(dataset: str, root: Path, size: int) -> DetectionSet:
+    """Return a set's images with the boxes that count, patients named with the dataset."""
+    chosen = box_set(dataset)
+    plain = load_detections(index(load_manifest(dataset), root), size, window_hu=chosen.window_hu)
+    kept = [
+        torch.isin(k, torch.tensor(chosen.labels)) if chosen.labels else torch.ones_like(k) > 0
+        for k in plain.labels
+    ]
+    return replace(
+        plain,
+        boxes=tuple(b[k] for b, k in zip(plain.boxes, kept, strict=True)),
+        labels=tuple(torch.ones_like(x[k]) for x, k in zip(plain.labels, kept, strict=True)),
+        ids=tuple(f"{dataset}:{i}" for i in plain.ids),
+        patients=tuple(f"{dataset}:{p}" for p in plain.patients),
+        fingerprint=key_of(of=plain.fingerprint, labels=chosen.labels, dataset=dataset),
+    )

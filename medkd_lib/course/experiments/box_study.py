@@ -1,0 +1,77 @@
+"""Lesson 07, boxes: the three stages where labels are boxes."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from medkd_lib.course.experiments.box_budget import Architecture, BoxBudget, detector
+from medkd_lib.course.experiments.box_cohort import BoxCohort
+from medkd_lib.course.experiments.box_sets import BOX_SETS
+from medkd_lib.course.experiments.joint_stages import JointStages
+from medkd_lib.data.box_batches import padded_boxes
+from medkd_lib.data.box_views import box_views
+from medkd_lib.data.detection_set import DetectionSet
+from medkd_lib.data.unpaired import Drawn
+from medkd_lib.evaluate.detection import Detections
+from medkd_lib.methods.joint_detection import Detection
+from medkd_lib.models.detector import detect
+from medkd_lib.models.levels import Levelled
+from medkd_lib.train import Trained
+
+
+class BoxStudy(JointStages[DetectionSet]):
+    """Images and boxes of one class.
+
+    Args:
+        cohort: of this seed.
+        budget: sizes and steps.
+        seed: of weights, views and batches.
+        fabric: device and precision.
+        architecture: of teachers and students.
+        max_steps: cut every training after so many steps; 0: no.
+    """
+
+    def __init__(
+        self, cohort: BoxCohort, budget: BoxBudget, seed: int, fabric: Fabric,
+        architecture: Architecture = "faster_rcnn", max_steps: int = 0,
+    ) -> None:  # fmt: skip
+        view = partial(box_views, shift=budget.shift, flip=budget.flip)
+        own = budget.of(architecture)
+        super().__init__(cohort, own, seed, fabric, Detection(), view, max_steps)
+        self.architecture, self.sizes = architecture, budget
+
+    def untrained(self, seed: int) -> Levelled:
+        """Return a detector with the weights of a seed."""
+        return detector(self.architecture, self.sizes, seed)
+
+    def bank(self, dataset: str, *, more: bool = False) -> Drawn:
+        """Return images and boxes; those without a box are there as often as they come."""
+        parts = [self.cohort.train[dataset], *([self.cohort.more] if more else [])]
+        images = torch.cat([self.inputs(part) for part in parts])
+        boxes = [b.numpy() for part in parts for b in part.boxes]
+        patients = tuple(name for part in parts for name in part.patients)
+        return Drawn({"images": images, **padded_boxes(boxes)}, patients)
+
+    def inputs(self, part: DetectionSet) -> Tensor:
+        """Return the images on [-1, 1]."""
+        return 2 * part.inputs() - 1
+
+    def number_of(self, dataset: str) -> int:
+        """Return its place in `BOX_SETS`."""
+        return list(BOX_SETS).index(dataset)
+
+    @property
+    def layout(self) -> Mapping[str, object]:
+        """The architecture."""
+        return {"architecture": self.architecture}
+
+    def detections(self, trained: Trained, part: DetectionSet) -> Detections:
+        """Return what a detector finds beside what is marked."""
+        found = detect(trained.network, self.inputs(part))
+        return Detections.of(
+            [one.boxes.numpy() for one in found], [one.scores.numpy() for one in found],
+            [b.numpy() for b in part.boxes], part.patients,
+        )  # fmt: skip
