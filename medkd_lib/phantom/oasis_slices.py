@@ -142,7 +142,8 @@ def heights(size: Size) -> list[tuple[int, int]]:
     grid = GRIDS[size]
     lowest = (grid.shape[2] - 1) / 2 + LOWEST_MM / grid.spacing_mm[2]
     return [
-        (FIRST_NUMBER + mm, round(lowest + mm / grid.spacing_mm[2]))
+        # the nearest slice, upwards from a tie: rounding to even would take every other one twice
+        (FIRST_NUMBER + mm, int(np.floor(lowest + mm / grid.spacing_mm[2] + 0.5)))
         for mm in range(0, NUMBERS, STEP[size])
     ]
 

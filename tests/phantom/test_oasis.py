@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import nibabel as nib
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
-from sklearn.neighbors import KNeighborsClassifier
 
 from medkd_lib.data.case import LayoutError
 from medkd_lib.data.check import check
@@ -33,14 +27,12 @@ from medkd_lib.phantom.oasis_patient import (
     GRIDS,
     PROTOCOL,
     OasisPerson,
-    Size,
     draw_person,
     in_atlas,
     oasis_stream,
 )
 from medkd_lib.phantom.oasis_patient import scan as take
 from medkd_lib.phantom.oasis_plan import plan_person
-from medkd_lib.phantom.oasis_slices import FOLDERS, as_picture, heights, write_oasis1_slices_kaggle
 
 SEED, PATIENTS = 0, 3
 
@@ -49,12 +41,6 @@ SEED, PATIENTS = 0, 3
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("oasis") / "volumes"
     return write_oasis1(out, patients=PATIENTS, seed=SEED, difficulty="subtle")
-
-
-@pytest.fixture(scope="module")
-def slices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("oasis") / "slices"
-    return write_oasis1_slices_kaggle(out, patients=PATIENTS, seed=SEED, difficulty="subtle")
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +98,15 @@ def test_one_person_came_twice_and_is_one_patient(volumes: Path) -> None:
     }
     names = list(images)
     alike = np.corrcoef(list(images.values()))
-    pair = alike[names.index(f"{twice}_MR1"), names.index(f"{twice}_MR2")]
-    np.fill_diagonal(alike, 0.0)
-    assert pair == alike.max() and pair > np.sort(alike.ravel())[-3] + 0.03, "one brain, two poses"
-    first, second = (row for row in table(volumes / "truth.csv") if row["patient"] == twice)
+    first, second = (names.index(f"{twice}_MR{n}") for n in (1, 2))
+    strangers = np.array(
+        [alike[i, j] for i in range(len(names)) for j in range(i) if names[i][:9] != names[j][:9]]
+    )
+    assert len(strangers) == 5 and alike[first, second] > strangers.max() + 0.03, "one brain"
+    one, two = (row for row in table(volumes / "truth.csv") if row["patient"] == twice)
     same = ("label", "age", "severity", "ventricle_factor", "cortex_mm", "etiv_ml", "noise")
-    assert [first[n] for n in same] == [second[n] for n in same]
-    assert int(first["delay_days"]) == 0 < int(second["delay_days"]) <= 90
+    assert [one[n] for n in same] == [two[n] for n in same]
+    assert int(one["delay_days"]) == 0 < int(two["delay_days"]) <= 90
 
 
 def test_the_sheet_tells_what_the_release_tells(volumes: Path) -> None:
@@ -222,109 +210,7 @@ def test_analyze_pairs_refuse_what_they_cannot_hold(tmp_path: Path) -> None:
         write_analyze(tmp_path / "a.hdr", np.zeros((2, 2), np.int16), (1, 1, 1))
 
 
-def test_slices_are_named_and_filed_as_the_release(slices: Path) -> None:
-    rows = table(slices / "truth.csv")
-    assert {p.name for p in (slices / "Data").iterdir()} == set(FOLDERS)
-    numbers = {f"{n}" for n, _ in heights("small")}
-    assert numbers == {f"{n}" for n in range(100, 161, 4)} and len(heights("full")) == 61
-    scans = {p: set() for p in {r["patient"] for r in rows}}  # type: dict[str, set[str]]
-    for row in rows:
-        match = re.fullmatch(r"(OAS1_\d{4})_MR1_mpr-([1-4])_(\d{3})", row["case"])
-        assert match and match.groups() == (row["patient"], row["scan"], row["height_mm"])
-        scans[row["patient"]].add(row["scan"])
-        with Image.open(slices / "Data" / row["label"] / f"{row['case']}.jpg") as image:
-            assert (image.mode, image.size, image.format) == ("L", (88, 104), "JPEG")
-    plans = {p.patient: p for p in (plan_person(i, seed=SEED, difficulty="subtle")
-                                    for i in range(PATIENTS))}  # fmt: skip
-    assert {p: len(s) for p, s in scans.items()} == {n: p.scans for n, p in plans.items()}
-    assert len(rows) == 16 * sum(p.scans for p in plans.values())
-    assert {r["label"] for r in rows} == {FOLDERS[p.grade] for p in plans.values()}
-    found = index(load_manifest("oasis1_slices_kaggle"), slices)
-    assert len(found.cases) == len(rows) and {c.patient for c in found.cases} == set(plans)
-
-
-def test_slices_show_the_people_of_the_volumes(volumes: Path, slices: Path) -> None:
-    of_volumes = {row["patient"]: row for row in table(volumes / "truth.csv")}
-    for row in table(slices / "truth.csv"):
-        other = of_volumes[row["patient"]]
-        same = ("drawn_cdr", "age", "male", "severity", "cortex_mm", "sulci", "noise", "bias")
-        assert [row[n] for n in same] == [other[n] for n in same]
-        # before the atlas: the head has its own size, so volumes differ as the cube of its scale
-        assert float(row["skull_ml"]) == pytest.approx(float(other["etiv_ml"]))
-        share = float(row["ventricle_ml"]) / float(row["skull_ml"])
-        in_the_atlas = float(other["ventricle_ml"]) / float(other["skull_ml"])
-        assert share == pytest.approx(in_the_atlas, rel=0.06)
-
-
-def test_pictures_have_the_front_at_the_top(drawn: tuple[OasisPerson, BrainAnatomy]) -> None:
-    _, anatomy = drawn
-    volume = np.zeros(GRIDS["small"].shape, np.float32)
-    volume[60, 10, 40] = 200.0  # left of the middle, in front
-    picture = as_picture(volume, 40)
-    assert picture.shape == (104, 88) and picture[10, 60] == 200 and picture.sum() == 200
-    number, lowest = heights("full")[0]
-    assert (number, lowest) == (100, round(87.5 - 27.0))
-    # a picture's height in millimetres is the same in both sizes
-    for size in get_args(Size):
-        middle, step = (GRIDS[size].shape[2] - 1) / 2, GRIDS[size].spacing_mm[2]
-        for number, k in heights(size):
-            assert abs((k - middle) * step - (number - 127)) <= 1.0
-    # the ventricles lie inside the slices taken
-    planes = np.flatnonzero(anatomy.fraction("csf")[40:48].sum(axis=(0, 1)) > 0)
-    taken = [k for _, k in heights("small")]
-    assert min(taken) >= planes.min() and len(set(taken)) == 16
-
-
-def seen(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.str_], list[str]]:
-    """Slices of 16×16 pixels, (N, 256), their people, and their names."""
-    paths = sorted((folder / "Data").rglob("*.jpg"))
-    small = []
-    for path in paths:
-        with Image.open(path) as image:
-            small.append(np.asarray(image.resize((16, 16), Image.Resampling.BOX), float).ravel())
-    return np.array(small), np.array([p.name[:9] for p in paths]), [p.stem for p in paths]
-
-
-def one_nn(
-    images: NDArray[np.float64], labels: NDArray[np.int64], parts: Sequence[NDArray[np.bool_]]
-) -> float:
-    """Accuracy of the nearest neighbour, each part tested on all the others."""
-    right = [
-        KNeighborsClassifier(1).fit(images[~t], labels[~t]).predict(images[t]) == labels[t]
-        for t in parts
-    ]
-    return float(np.concatenate(right).mean())
-
-
-def test_a_split_by_slice_learns_labels_that_mean_nothing(slices: Path) -> None:
-    images, people, _ = seen(slices)
-    names = sorted(set(people))
-    rng = np.random.default_rng(0)
-    fold = rng.integers(5, size=len(people))
-    by_slice = [fold == n for n in range(5)]
-    by_person = [people == name for name in names]
-    # every way of dealing two labels to the people, so that chance is exactly one half
-    deals = [np.array([n >> k & 1 for k in range(len(names))]) for n in range(2 ** len(names))]
-    place = np.searchsorted(names, people)
-    leaked, honest = (
-        np.mean([one_nn(images, deal[place], parts) for deal in deals])
-        for parts in (by_slice, by_person)
-    )
-    assert leaked > 0.95, "the nearest slice is the same person's"
-    assert honest == pytest.approx(0.5, abs=1e-9)
-
-
-def test_bytes_depend_on_seed_and_person_alone(slices: Path, tmp_path: Path) -> None:
-    one = write_oasis1_slices_kaggle(tmp_path / "1", patients=1, seed=SEED, workers=2)
-    first = hashes(one, "*.jpg")
-    assert first and first.items() <= hashes(slices, "*.jpg").items()
-    assert len(set(first.values())) == len(first), "no two slices are equal"
-
-
 def test_wrong_arguments_name_themselves(tmp_path: Path) -> None:
-    for writer in (write_oasis1, write_oasis1_slices_kaggle):
-        for wrong in ({"size": "huge"}, {"difficulty": "hard"}, {"patients": 0}, {"workers": 0}):
-            with pytest.raises(ValueError, match=next(iter(wrong))):
-                writer(tmp_path / "a", **{"patients": 1, **wrong})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="no broken file"):
-        write_oasis1_slices_kaggle(tmp_path / "a", patients=1, known_issues=True)
+    for wrong in ({"size": "huge"}, {"difficulty": "hard"}, {"patients": 0}, {"workers": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            write_oasis1(tmp_path / "a", **{"patients": 1, **wrong})  # type: ignore[arg-type]
