@@ -96,6 +96,7 @@ def test_files_name_known_hosts_only() -> None:
     known = {
         # licences, identifiers, schemas
         "www.apache.org", "creativecommons.org", "doi.org", "json-schema.org",
+        "schemas.openxmlformats.org",
         # home pages of data sets
         "adni.loni.usc.edu", "aimi.stanford.edu", "amos22.grand-challenge.org",
         "chaos.grand-challenge.org", "competitions.codalab.org", "isles22.grand-challenge.org",
