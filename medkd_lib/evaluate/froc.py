@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medkd_lib.evaluate.detection import Detections
 from medkd_lib.evaluate.hits import Criterion, Ledger, ledger
@@ -109,6 +110,12 @@ def sensitivities(book: Ledger, weights: Floats, rates: Floats) -> Floats:
         allowed = np.searchsorted(false, rates * (1 + 1e-12), side="right")
         out[row] = np.append(0.0, hit)[allowed] / lesions
     return out
+
+
+def seen_at(book: Ledger, rate: float, images: int) -> NDArray[np.bool_]:
+    """Return which lesions are found at a rate of false positives per image, ``(L,)``."""
+    # One that nothing hit has -inf: never found, though a threshold may be as low.
+    return np.isfinite(book.found) & (book.found >= operating_point(book, rate, images))
 
 
 def operating_point(book: Ledger, rate: float, images: int) -> float:

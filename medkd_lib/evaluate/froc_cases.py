@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medkd_lib.evaluate.detection import Detections
-from medkd_lib.evaluate.froc import RATES, operating_point
+from medkd_lib.evaluate.froc import RATES, seen_at
 from medkd_lib.evaluate.hits import Criterion, ledger
 from medkd_lib.evaluate.intervals import Floats
 
@@ -38,10 +38,8 @@ def froc_of_images(
             f"froc_of_images: expected a marked lesion somewhere in {len(d.truths)} images, found "
             "none"
         )
-    at = np.array([operating_point(book, rate, len(d.patients)) for rate in rates])
-    # a lesion that nothing hit has -inf: never found, though a threshold may be as low
-    seen = np.isfinite(book.found)[:, None] & (book.found[:, None] >= at)
-    sums = np.bincount(book.lesion_image, seen.mean(axis=1), minlength=len(d.patients))
+    seen = np.mean([seen_at(book, rate, len(d.patients)) for rate in rates], axis=0)
+    sums = np.bincount(book.lesion_image, seen, minlength=len(d.patients))
     counts = np.bincount(book.lesion_image, minlength=len(d.patients))
     share = (counts > 0).sum() / counts.sum()
     return np.where(counts > 0, sums * share, np.nan)

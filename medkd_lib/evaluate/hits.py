@@ -32,8 +32,9 @@ def hits(
 ) -> NDArray[np.bool_]:
     r"""Return which found box hits which marked one, ``(found, marked)``.
 
-    ``iou``: $|b\cap t|/|b\cup t|\ge\theta$. ``centre``: the centre of b lies in t; for small
-    lesions, where a pixel more or less on every side halves the IoU, and nobody looks at the rim.
+    ``iou``: $|b\cap t|/|b\cup t|\ge\theta$. ``centre``: b has an area and its centre lies in t; for
+    small lesions, where a pixel more or less on every side halves the IoU, and nobody looks at the
+    rim. It does not ask how large b is: show IoU beside it.
 
     Args:
         boxes: ``(m, 4)``, pixel edges.
@@ -51,7 +52,8 @@ def hits(
     if criterion == "centre":
         b, t = boxes[:, None], truths[None]
         centre = (b[..., :2] + b[..., 2:]) / 2
-        return np.asarray(((centre >= t[..., :2]) & (centre < t[..., 2:])).all(axis=-1))
+        inside = ((centre >= t[..., :2]) & (centre < t[..., 2:])).all(axis=-1)
+        return np.asarray(inside & (areas(boxes) > 0)[:, None])
     # a box on its own mark hits it at 1, whatever rounding did
     return overlaps(boxes, truths) >= threshold * (1 - 1e-12)
 

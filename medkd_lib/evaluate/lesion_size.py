@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medkd_lib.evaluate.detection import Detections
-from medkd_lib.evaluate.froc import operating_point
+from medkd_lib.evaluate.froc import seen_at
 from medkd_lib.evaluate.hits import Criterion, ledger
 from medkd_lib.evaluate.intervals import Floats, Interval, redrawn_patients
 from medkd_lib.evaluate.strata import Stratum, terciles
@@ -55,7 +55,7 @@ def sensitivity_by_size(
     book = ledger(d, criterion, threshold)
     if not len(book.found):
         raise ValueError(f"sensitivity_by_size: found no marked lesion in {len(d.truths)} images")
-    seen = book.found >= operating_point(book, rate, len(d.patients))
+    seen = seen_at(book, rate, len(d.patients))
     names = terciles(book.size)
     weights = redrawn_patients(d.patients, draws=draws, seed=seed)[:, book.lesion_image]
     strata: tuple[Stratum, ...] = ("small", "middle", "large")

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from medkd_lib.course.experiments.label_cohort import label_cohort, without_look_alikes
-from medkd_lib.course.experiments.label_images import middle_slices
+from medkd_lib.course.experiments.label_cohort import (
+    label_cohort,
+    with_groups,
+    without_look_alikes,
+)
+from medkd_lib.course.experiments.label_images import label_images, middle_slices
 from medkd_lib.course.experiments.label_sets import LABEL_SETS, HeadSlices, label_set
+from medkd_lib.course.experiments.target_division import divided
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.images import ImageSet
+from medkd_lib.data.index import index
 from medkd_lib.data.manifest import load_manifest
 from medkd_lib.phantom.covid_radiography import write_covid_radiography
 from medkd_lib.phantom.covidx_cxr3 import write_covidx_cxr3
@@ -71,28 +77,62 @@ def test_the_slices_of_a_brain_lie_where_they_are_asked_for() -> None:
 
 def test_a_cohort_of_film_twins(tmp_path: Path) -> None:
     roots = {
-        "covidx_cxr3": write_covidx_cxr3(tmp_path / "x", patients=24, seed=6),
+        "covidx_cxr3": write_covidx_cxr3(tmp_path / "x", patients=48, seed=6),
         "covid_radiography": write_covid_radiography(tmp_path / "r", patients=30, seed=6),
     }
     names = ("covidx_cxr3", ["covid_radiography"])
     with pytest.raises(LeakageError, match="share patients"):
-        label_cohort(roots, *names, size=32, train=8, val=4)
-    found = label_cohort(roots, *names, size=32, train=8, val=4, clean=True)
+        label_cohort(roots, *names, size=32, train=16, val=12)
+    found = label_cohort(roots, *names, size=32, train=16, val=12, clean=True)
     assert list(found.cleaned) == ["covid_radiography"]
-    assert len(set(found.train["covidx_cxr3"].patients)) == 8
+    assert len(set(found.train["covidx_cxr3"].patients)) == 16
     assert found.train["covid_radiography"].images.shape[1:] == (1, 32, 32)
     # whoever of the target's people is not cropped is found among the source's
     assert found.cleaned["covid_radiography"] > 0
-    again = label_cohort(roots, *names, seed=1, size=32, train=8, val=4, clean=True)
+    again = label_cohort(roots, *names, seed=1, size=32, train=16, val=12, clean=True)
     assert set(again.test.patients) == set(found.test.patients)
     assert again.split != found.split
 
 
-def test_a_cohort_of_brain_twins(tmp_path: Path) -> None:
-    roots = {"oasis1": write_oasis1(tmp_path / "o", patients=5, seed=1)}
-    found = label_cohort(roots, "oasis1", [], size=64, train=2, val=1)
-    images = found.train["oasis1"]
+def test_slices_of_brain_twins(tmp_path: Path) -> None:
+    root = write_oasis1(tmp_path / "o", patients=2, seed=1)
+    images = label_images(index(load_manifest("oasis1"), root), 64)
     assert set(images.labels.tolist()) <= {0, 1} and images.images.shape[1:] == (1, 64, 64)
-    each = images.patients.count(images.patients[0])
-    assert each >= 4, "a patient has several slices"
+    assert images.patients.count(images.patients[0]) >= 4, "a patient has several slices"
     assert (images.floats() > -0.9).float().mean() > 0.1, "a brain is shown"
+
+
+def test_every_part_has_its_share_of_each_kind() -> None:
+    kinds = {f"p{k:03d}": int(k % 6 == 0) for k in range(96)}  # 16 of one kind
+    tested: list[str] = []
+    for fold in range(5):
+        found = divided(kinds, "x", 0, fold, 30, 12)
+        tested += found["test"]
+        assert sorted(n for part in found.values() for n in part) == sorted(kinds)
+        assert 3 <= sum(kinds[n] for n in found["test"]) <= 4
+        assert 1 <= sum(kinds[n] for n in found["val"]) <= 3
+        assert 4 <= sum(kinds[n] for n in found["train"]) <= 6
+        assert divided(kinds, "x", 1, fold, 30, 12)["test"] == found["test"]
+    assert sorted(tested) == sorted(kinds)
+    assert divided(kinds, "x", 1, 0, 30, 12)["train"] != divided(kinds, "x", 0, 0, 30, 12)["train"]
+    rare = {name: int(name == "p007") for name in kinds}
+    with pytest.raises(ValueError, match="expected patients of every kind in"):
+        divided(rare, "x", 0, 0, 30, 12)
+    with pytest.raises(ValueError, match="ask for fewer"):
+        divided(kinds, "x", 0, 0, 70, 12)
+
+
+def test_a_film_and_its_copy_are_one_patient() -> None:
+    films = strangers("covid_radiography", 6, 4)
+    images = films.images.clone()
+    images[5] = (0.7 * images[2].float() + 10).to(torch.uint8)
+    images[4] = (0.8 * images[5].float() + 5).to(torch.uint8)  # a copy of the copy
+    grouped = with_groups(replace(films, images=images))
+    assert [p.split(":")[1] for p in grouped.patients] == ["0", "1", "2", "3", "2", "2"]
+    assert grouped.fingerprint != films.fingerprint
+
+
+def test_another_question_is_no_external_test(tmp_path: Path) -> None:
+    roots = {"covidx_cxr3": tmp_path, "cxr3": tmp_path}
+    with pytest.raises(ValueError, match="another question"):
+        label_cohort(roots, "covidx_cxr3", [], ["cxr3"])

@@ -9,9 +9,17 @@ import torch
 from lightning_fabric import Fabric
 
 from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, JOINT
+from medkd_lib.course.experiments.joint_change import changed
 from medkd_lib.course.experiments.label_budget import Classifier, LabelBudget, classifier
-from medkd_lib.course.experiments.label_cells import answered, rim_alone, told
+from medkd_lib.course.experiments.label_cells import (
+    answered,
+    other_labels,
+    rim_alone,
+    run_cell,
+    told,
+)
 from medkd_lib.course.experiments.label_study import LabelStudy
+from medkd_lib.course.experiments.task_cells import run_cell as run_task
 from medkd_lib.methods.joint_parts import LABELS_ALONE
 from medkd_lib.models.joint_teacher import JointTeacher
 from medkd_lib.train import Trained
@@ -62,6 +70,24 @@ def test_the_joint_teacher_reads_all_levels_and_its_teachers_none(cpu: Fabric) -
     assert joint.trunk.read_levels == (0, 1, 2, 3)
     assert classifier("medvit", 2, TINY, 0).read_levels == (3,)
     assert not any(p.requires_grad for p in joint.teachers.parameters())
+
+
+def test_controls_change_the_material(cpu: Fabric) -> None:
+    plain = label_toys()
+    shuffled = changed(plain, ARMS["shuffled_labels"], 0, other_labels)
+    mine, theirs = shuffled.train[SOURCES[0]], plain.train[SOURCES[0]]
+    assert torch.equal(mine.images, theirs.images)
+    assert mine.labels.bincount().tolist() == theirs.labels.bincount().tolist()
+    assert not torch.equal(mine.labels, theirs.labels)
+    assert torch.equal(shuffled.train[TARGET].labels, plain.train[TARGET].labels)
+    eighth = changed(plain, ARMS["joint_eighth"], 0, other_labels)
+    assert len(set(eighth.train[SOURCES[0]].patients)) == 2
+    with pytest.raises(ValueError, match="another structure"):
+        run_cell(["oasis1"], ["nowhere"], "unrelated", 0, {}, cpu)
+    with pytest.raises(ValueError, match="medvitt"):
+        classifier("medvitt", 2, TINY, 0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="task: expected one of"):
+        run_task(["oasis1"], ["nowhere"], "alone", 0, {}, cpu)
 
 
 def test_each_network_has_its_learning_rate() -> None:

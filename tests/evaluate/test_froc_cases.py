@@ -6,6 +6,8 @@ import pytest
 from medkd_lib.evaluate.detection import Detections
 from medkd_lib.evaluate.froc import froc
 from medkd_lib.evaluate.froc_cases import froc_of_images
+from medkd_lib.evaluate.hits import hits
+from medkd_lib.evaluate.lesion_size import sensitivity_by_size
 
 
 def found(images: int = 40, seed: int = 0) -> Detections:
@@ -44,5 +46,15 @@ def test_by_hand() -> None:
 def test_nothing_found_and_nothing_marked() -> None:
     nothing = Detections.of([[], []], [[], []], [[[0, 0, 5, 5]], []], ["a", "b"])
     np.testing.assert_array_equal(froc_of_images(nothing), [0.0, np.nan])
+    found_none = Detections.of(
+        [[]] * 3, [[]] * 3, [[[0, 0, 5 + k, 5]] for k in range(3)], list("abc")
+    )
+    assert all(one.sensitivity == 0 for one in sensitivity_by_size(found_none, draws=5).values())
     with pytest.raises(ValueError, match="expected a marked lesion"):
         froc_of_images(Detections.of([[]], [[]], [[]], ["a"]))
+
+
+def test_a_box_without_an_area_hits_nothing() -> None:
+    flat, truth = np.array([[5.0, 5.0, 5.0, 5.0]]), np.array([[0.0, 0.0, 10.0, 10.0]])
+    assert not hits(flat, truth, "centre").any() and not hits(flat, truth).any()
+    assert hits(flat + np.array([0, 0, 1, 1]), truth, "centre").all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -42,6 +42,7 @@ class BoxBudget(StageBudget):
 
     def of(self, kind: Architecture) -> BoxBudget:
         """Return the budget with a detector's own learning rate and batch."""
+        _known(kind)
         if kind == "faster_rcnn":
             return self
         return replace(self, learning_rate=self.rf_detr_rate, batch_size=self.rf_detr_batch)
@@ -61,6 +62,7 @@ BUDGETS: Mapping[str, BoxBudget] = MappingProxyType(
 
 def detector(kind: Architecture, budget: BoxBudget, seed: int) -> Detector:
     """Return an untrained detector of one class on grey images, the same for a seed."""
+    _known(kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind == "faster_rcnn":
@@ -70,3 +72,8 @@ def detector(kind: Architecture, budget: BoxBudget, seed: int) -> Detector:
         if budget.published:
             return published_rf_detr("nano", 1, 1)
         return small_rf_detr(1, 1, budget.size)
+
+
+def _known(kind: Architecture) -> None:
+    if kind not in get_args(Architecture):
+        raise ValueError(f"architecture: expected one of {get_args(Architecture)}, found {kind!r}")

@@ -1,6 +1,7 @@
 """Lesson 07, boxes: the cells of its recorded experiment, and the numbers of one arm."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -10,8 +11,11 @@ from medkd_lib.course.experiments.box_budget import LESSON, Architecture
 from medkd_lib.course.experiments.box_cohort import box_cohort
 from medkd_lib.course.experiments.box_study import BoxStudy
 from medkd_lib.course.experiments.joint_arms import ARMS, Arm
+from medkd_lib.course.experiments.joint_change import changed
 from medkd_lib.course.experiments.joint_probe import probes
 from medkd_lib.course.experiments.outcome import Measured
+from medkd_lib.data.detection_set import DetectionSet
+from medkd_lib.data.store import key_of
 from medkd_lib.evaluate.detection import average_precision
 from medkd_lib.evaluate.froc_cases import froc_of_images
 from medkd_lib.evaluate.hits import Criterion
@@ -27,11 +31,28 @@ def run_cell(
     """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
 
     The first dataset is the target, all others are sources.
+
+    Raises:
+        ValueError: an arm whose sources show another structure; the sets mark one thing.
     """
+    way = ARMS[arm]
+    if way.material == "other structure":
+        raise ValueError(f"arm {arm}: expected one for marked lesions, found another structure")
     folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
     cohort = box_cohort(folders, datasets[0], datasets[1:], seed, size=LESSON.size)
     kind = cast(Architecture, options.get("architecture", "faster_rcnn"))
-    return answered(BoxStudy(cohort, LESSON, seed, fabric, kind), ARMS[arm])
+    cohort = changed(cohort, way, seed, other_boxes)
+    return answered(BoxStudy(cohort, LESSON, seed, fabric, kind), way)
+
+
+def other_boxes(images: DetectionSet, of: Sequence[int]) -> DetectionSet:
+    """Return images with the boxes of others."""
+    return replace(
+        images,
+        boxes=tuple(images.boxes[row] for row in of),
+        labels=tuple(images.labels[row] for row in of),
+        fingerprint=key_of(of=images.fingerprint, boxes=list(of)),
+    )
 
 
 def answered(study: BoxStudy, arm: Arm) -> Measured:
@@ -57,6 +78,9 @@ def answered(study: BoxStudy, arm: Arm) -> Measured:
         cases=list(cohort.test.ids),
         patients=list(cohort.test.patients),
         split=cohort.split,
-        values={"froc": froc_of_images(found, CRITERION).tolist()},
+        values={
+            "froc": froc_of_images(found, CRITERION).tolist(),
+            "froc_iou": froc_of_images(found).tolist(),
+        },
         extras=extras,
     )

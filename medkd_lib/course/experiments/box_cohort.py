@@ -10,7 +10,7 @@ import torch
 
 from medkd_lib.course.experiments.box_sets import box_set
 from medkd_lib.course.experiments.joint_cohort import JointCohort
-from medkd_lib.course.experiments.target_division import divided
+from medkd_lib.course.experiments.target_division import as_many, divided
 from medkd_lib.data.detection_set import DetectionSet, load_detections
 from medkd_lib.data.index import index
 from medkd_lib.data.manifest import load_manifest
@@ -55,13 +55,18 @@ def box_cohort(
         )
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     mine = whole[target]
-    who = divided(mine.patients, target, seed, fold, train, val)
+    marked: dict[str, int] = {}
+    for name, boxes in zip(mine.patients, mine.boxes, strict=True):
+        marked[name] = max(marked.get(name, 0), int(len(boxes) > 0))
+    who = divided(marked, target, seed, fold, train, val)
+    more = as_many(mine.of(who["more"]), who["more"], sum(len(whole[name]) for name in sources))
+    who["more"] = sorted(set(more.patients))
     people = {part: tuple(sorted(group)) for part, group in who.items()}
     people |= {name: tuple(sorted(set(whole[name].patients))) for name in sources}
     return JointCohort(
         target, tuple(sources),
         {target: mine.of(who["train"]), **{name: whole[name] for name in sources}},
-        mine.of(who["more"]), mine.of(who["val"]), mine.of(who["test"]), {},
+        more, mine.of(who["val"]), mine.of(who["test"]), {},
         Split("+".join(names), seed, people).hash,
     )  # fmt: skip
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from functools import partial
 
 from medkd_lib.course.experiments.joint_budget import Budget
-from medkd_lib.course.experiments.joint_cohort import SectionCohort
+from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.data.batches import Batch
 from medkd_lib.data.section_views import section_views
 from medkd_lib.data.sections import Sections, joined
 from medkd_lib.data.unpaired import Drawn
 
 
-def bank(cohort: SectionCohort, dataset: str, share: float, *, more: bool = False) -> Drawn:
+def bank(cohort: JointCohort[Sections], dataset: str, share: float, *, more: bool = False) -> Drawn:
     """Return a dataset's ``images`` and ``masks`` as often as they are to be shown.
 
     Args:

@@ -11,6 +11,7 @@ from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.course.experiments.joint_sections import joint_sections
 from medkd_lib.course.experiments.joint_sets import Foreground, joint_set
 from medkd_lib.course.experiments.modalities import held_out
+from medkd_lib.course.experiments.target_division import as_many
 from medkd_lib.data.index import index
 from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.sections import Sections
@@ -66,7 +67,7 @@ def joint_cohort(
         name: _sections(name, roots[name], sources_show, moving=True, seed=seed) for name in sources
     }
     elsewhere = {name: _sections(name, roots[name], "lesion") for name in external}
-    more = _as_many(moving.of(who["more"]), who["more"], sum(map(len, helping.values())))
+    more = as_many(moving.of(who["more"]), who["more"], sum(map(len, helping.values())))
     names = {part: tuple(sorted(people)) for part, people in who.items()}
     names["more"] = tuple(sorted(set(more.patients)))
     names |= {
@@ -104,17 +105,6 @@ def _divided(
         "test": test, "val": drawn[:val], "train": drawn[val : val + train],
         "more": drawn[val + train :],
     }  # fmt: skip
-
-
-def _as_many(sections: Sections, order: Sequence[str], wanted: int) -> Sections:
-    """Return whole patients in an order, until there are as many sections as wanted."""
-    chosen, found = [], 0
-    for name in order:
-        if found >= wanted:
-            break
-        chosen.append(name)
-        found += sections.patients.count(name)
-    return sections.of(chosen)
 
 
 def _check(roots: Mapping[str, Path], target: str, others: Sequence[str]) -> None:

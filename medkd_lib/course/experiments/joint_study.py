@@ -9,7 +9,7 @@ from torch import Tensor
 
 from medkd_lib.course.experiments.joint_banks import bank, view_of
 from medkd_lib.course.experiments.joint_budget import Architecture, Budget, network
-from medkd_lib.course.experiments.joint_cohort import SectionCohort
+from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.joint_sets import JOINT_SETS
 from medkd_lib.course.experiments.joint_stages import JointStages
 from medkd_lib.data.sections import Sections
@@ -32,7 +32,7 @@ class JointStudy(JointStages[Sections]):
     """
 
     def __init__(
-        self, cohort: SectionCohort, budget: Budget, seed: int, fabric: Fabric,
+        self, cohort: JointCohort[Sections], budget: Budget, seed: int, fabric: Fabric,
         architecture: Architecture = "unet", max_steps: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(cohort, budget, seed, fabric, Segmentation(), view_of(budget), max_steps)

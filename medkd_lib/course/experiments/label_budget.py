@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -43,6 +43,7 @@ class LabelBudget(StageBudget):
 
     def of(self, kind: Classifier) -> LabelBudget:
         """Return the budget with a network's own learning rate."""
+        _known(kind)
         if kind == "medvit":
             return self
         return replace(self, learning_rate=self.efficientnet_rate)
@@ -72,6 +73,7 @@ def classifier(
         seed: of its weights.
         read: see `ReadOut`; what fuses teachers needs ``all``.
     """
+    _known(kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind == "medvit":
@@ -79,3 +81,8 @@ def classifier(
         return EfficientNet(
             1, classes, *budget.efficientnet, read=read, path_dropout=budget.path_dropout
         )
+
+
+def _known(kind: Classifier) -> None:
+    if kind not in get_args(Classifier):
+        raise ValueError(f"architecture: expected one of {get_args(Classifier)}, found {kind!r}")

@@ -1,6 +1,7 @@
 """Lesson 07, classes: the cells of its recorded experiment, and the numbers of one arm."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -8,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from medkd_lib.course.experiments.joint_arms import ARMS, Arm
+from medkd_lib.course.experiments.joint_change import changed
 from medkd_lib.course.experiments.joint_probe import probes
 from medkd_lib.course.experiments.label_budget import LESSON, Classifier
 from medkd_lib.course.experiments.label_cohort import label_cohort
@@ -15,6 +17,7 @@ from medkd_lib.course.experiments.label_sets import label_set
 from medkd_lib.course.experiments.label_study import LabelStudy
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.data.images import ImageSet
+from medkd_lib.data.store import key_of
 from medkd_lib.evaluate.auc import auc_of_cases
 from medkd_lib.evaluate.classify import (
     Predictions,
@@ -36,7 +39,15 @@ def run_cell(
 
     The first dataset is the target, those in the option ``external`` are only tested on, all
     others are sources. With the option ``clean`` sets may share patients, who are left out.
+
+    Raises:
+        ValueError: an arm whose sources show another structure; an image has one class.
     """
+    way = ARMS[arm]
+    if way.material == "other structure":
+        raise ValueError(
+            f"arm {arm}: expected one for images with classes, found another structure"
+        )
     folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
     external = [name for name in str(options.get("external", "")).split("+") if name]
     sources = [name for name in datasets[1:] if name not in external]
@@ -45,7 +56,14 @@ def run_cell(
         clean=bool(options.get("clean", False)),
     )  # fmt: skip
     kind = cast(Classifier, options.get("architecture", "medvit"))
-    return answered(LabelStudy(cohort, LESSON, seed, fabric, kind), ARMS[arm])
+    cohort = changed(cohort, way, seed, other_labels)
+    return answered(LabelStudy(cohort, LESSON, seed, fabric, kind), way)
+
+
+def other_labels(images: ImageSet, of: Sequence[int]) -> ImageSet:
+    """Return images with the classes of others."""
+    key = key_of(of=images.fingerprint, labels=list(of))
+    return replace(images, labels=images.labels[list(of)], fingerprint=key)
 
 
 def answered(study: LabelStudy, arm: Arm) -> Measured:
@@ -53,9 +71,10 @@ def answered(study: LabelStudy, arm: Arm) -> Measured:
 
     A patient of several slices has one answer, the mean of theirs. Beside the numbers of every
     case: AUC on validation patients and on every external set, calibration error, balanced
-    accuracy; of films the AUC where only their rim is shown, which no disease reaches; and of a
-    joint teacher's members how well a probe tells a source from the target, with the upper end of
-    the probe's interval.
+    accuracy; of films the AUC where only their rim is shown, to which little of a lung reaches
+    (read it beside the same number where the class does not tell the source); and of a joint
+    teacher's members how well a probe tells a source from the target, with the upper end of the
+    probe's interval.
     """
     trained, cohort = study.train(arm), study.cohort
     test = told(study, trained, cohort.test)

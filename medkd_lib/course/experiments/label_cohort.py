@@ -1,6 +1,7 @@
 """Lesson 07, classes: whose images a joint run trains on, real or twins."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -8,13 +9,14 @@ from typing import TypeAlias
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.label_images import label_images
 from medkd_lib.course.experiments.label_sets import label_set
-from medkd_lib.course.experiments.target_division import divided
+from medkd_lib.course.experiments.target_division import as_many, divided
 from medkd_lib.data.apart import LeakageError, check_apart
 from medkd_lib.data.images import ImageSet
 from medkd_lib.data.index import index
 from medkd_lib.data.look_alikes import look_alikes
 from medkd_lib.data.manifest import load_manifest
 from medkd_lib.data.split import Split
+from medkd_lib.data.store import key_of
 
 LabelCohort: TypeAlias = JointCohort[ImageSet]
 TRAIN, VAL = 60, 24
@@ -52,18 +54,22 @@ def label_cohort(
 
     Raises:
         LeakageError: sets that share patients, unless they are to be cleaned.
-        ValueError: a set without a folder or of another family, too few patients, or a fold that
-            there is none of.
+        ValueError: a set without a folder or of another family, an external one with other
+            classes, too few patients, or a fold that there is none of.
     """
     names = [target, *sources, *external]
     _check(roots, target, names)
+    _same_question(target, external)
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
     if clean:
         whole, cleaned = without_look_alikes(whole)
-    who = divided(whole[target].patients, target, seed, fold, train, val)
     mine = whole[target]
-    more = mine.of(who["more"])
+    # of a patient with films of several classes the first one counts
+    kinds = dict(zip(reversed(mine.patients), mine.labels.flip(0).tolist(), strict=True))
+    who = divided(kinds, target, seed, fold, train, val)
+    more = as_many(mine.of(who["more"]), who["more"], sum(len(whole[name]) for name in sources))
+    who["more"] = sorted(set(more.patients))
     people = {part: tuple(sorted(group)) for part, group in who.items()}
     people |= {name: tuple(sorted(set(whole[name].patients))) for name in names[1:]}
     return JointCohort(
@@ -111,6 +117,15 @@ def _overlap(a: str, b: str) -> bool:
     return False
 
 
+def _same_question(target: str, external: Sequence[str]) -> None:
+    mine = label_set(target).names
+    if other := [name for name in external if label_set(name).names != mine]:
+        raise ValueError(
+            f"external: expected sets with the classes {mine}, found {other[0]} with "
+            f"{label_set(other[0]).names}; a network cannot be judged on another question"
+        )
+
+
 def _check(roots: Mapping[str, Path], target: str, names: Sequence[str]) -> None:
     mine = set(label_set(target).families)
     strangers = {n: label_set(n).families for n in names if not mine & set(label_set(n).families)}
@@ -128,4 +143,31 @@ def _check(roots: Mapping[str, Path], target: str, names: Sequence[str]) -> None
 
 @lru_cache(maxsize=8)
 def _read(dataset: str, root: Path, size: int) -> ImageSet:
-    return label_images(index(load_manifest(dataset), root), size)
+    found = label_images(index(load_manifest(dataset), root), size)
+    return found if label_set(dataset).slices else with_groups(found)
+
+
+def with_groups(films: ImageSet, least: float = ALIKE) -> ImageSet:
+    """Return films in which patients with look-alikes have one name, that of the first of them.
+
+    Sets without patients, or with one patient under two names, would else be divided between a
+    film and its copy. Another film of the same person is no look-alike and is not found.
+
+    Args:
+        films: of one set.
+        least: lowest likeness that counts.
+    """
+    shown = films.inputs().float()
+    group = {name: name for name in films.patients}
+
+    def first(name: str) -> str:
+        while group[name] != name:
+            name = group[name]
+        return name
+
+    for pair in look_alikes(shown, shown, least=least):
+        a, b = sorted(first(films.patients[row]) for row in (pair.first, pair.second))
+        group[b] = a
+    patients = tuple(first(name) for name in films.patients)
+    key = key_of(of=films.fingerprint, patients=patients)
+    return replace(films, patients=patients, fingerprint=key)

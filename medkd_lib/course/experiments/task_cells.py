@@ -14,5 +14,12 @@ def run_cell(
     datasets: Sequence[str], roots: Sequence[str], arm: str, seed: int,
     options: Mapping[str, object], fabric: Fabric,
 ) -> Measured:  # fmt: skip
-    """Run one cell of the task that the option ``task`` names, ``labels`` or ``boxes``."""
-    return CELLS[str(options["task"])](datasets, roots, arm, seed, options, fabric)
+    """Run one cell of the task that the option ``task`` names, ``labels`` or ``boxes``.
+
+    Raises:
+        ValueError: another task.
+    """
+    task = str(options.get("task", ""))
+    if task not in CELLS:
+        raise ValueError(f"task: expected one of {list(CELLS)}, found {task!r}; see the grid")
+    return CELLS[task](datasets, roots, arm, seed, options, fabric)
