@@ -13,6 +13,7 @@ from medkd_lib.course.experiments.joint_banks import shown_often
 from medkd_lib.course.experiments.joint_budget import Architecture, Budget
 from medkd_lib.course.experiments.joint_stages import levelled
 from medkd_lib.course.experiments.joint_study import JointStudy
+from medkd_lib.course.experiments.joint_views import side_by_side
 from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.methods.joint_parts import LABELS_ALONE
 from medkd_lib.models.joint_teacher import JointTeacher
@@ -134,7 +135,7 @@ def test_it_learns(cpu: Fabric) -> None:
 
 def test_root_sampling_shows_large_sets_more_often(cpu: Fabric) -> None:
     found = study(cpu, replace(TINY, sampling="root", batch_size=12))
-    batch = next(iter(found._batches(found.shown((TARGET, *SOURCES)), 0)))
+    batch = next(iter(side_by_side(found.shown((TARGET, *SOURCES)), found.budget, 0, 0)))
     sizes = {name: len(batch[f"{name}/images"]) for name in (TARGET, *SOURCES)}
     assert sizes[TARGET] < sizes[SOURCES[0]] == sizes[SOURCES[1]]
     assert not same(found.pooled(), study(cpu, replace(TINY, batch_size=12)).pooled())

@@ -24,6 +24,10 @@ class BoxBudget(StageBudget):
 
     Attributes:
         size: pixels of a side.
+        shift: of the views, in pixels.
+        flip: probability of a mirrored view.
+        norm: of the small Faster R-CNN and of fusers. Batch norm found more discs than instance
+            norm (.57 against .48); where sets share a batch it learns their mixture.
         published: the published detectors, for sides that they were made for.
         rf_detr_rate, rf_detr_batch: of RF-DETR, which hardly learns from four images at a time;
             ``learning_rate`` and ``batch_size`` are Faster R-CNN's. On drawn discs (100 images of

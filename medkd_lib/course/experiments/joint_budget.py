@@ -29,8 +29,6 @@ class StageBudget:
         norm: ``instance``: nothing passes from one image of a batch to another, so datasets cannot
             mix their statistics.
         learning_rate: of Adam.
-        shift: of the views, in pixels.
-        flip: probability of a mirrored view.
         kept_views: so many fixed views of each image, for every arm, about which a frozen teacher
             is asked once; 0: a fresh view, and a question, at every step. With one to six sources
             an asked update took 1.6 to 2.7 times as long as one with kept answers
@@ -43,8 +41,6 @@ class StageBudget:
     sampling: Literal["equal", "root"] = "equal"
     norm: Norm = "instance"
     learning_rate: float = 3e-3
-    shift: int = 6
-    flip: float = 0.5
     kept_views: int = 4
 
 
@@ -56,11 +52,15 @@ class Budget(StageBudget):
         unet: widths.
         transresunet: width, and blocks of its three stages.
         share: of training sections that show something, see `Sections.with_share`.
+        shift: of the views, in pixels.
+        flip: probability of a mirrored view.
     """
 
     unet: tuple[int, ...] = (8, 16, 32, 64)
     transresunet: tuple[int, tuple[int, int, int]] = (8, (1, 1, 1))
     share: float = 0.5
+    shift: int = 6
+    flip: float = 0.5
 
 
 LESSON = Budget()

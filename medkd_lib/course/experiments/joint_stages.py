@@ -17,9 +17,14 @@ from torch import Tensor
 from medkd_lib.course.experiments.joint_arms import Arm
 from medkd_lib.course.experiments.joint_budget import StageBudget
 from medkd_lib.course.experiments.joint_cohort import JointCohort, P
-from medkd_lib.course.experiments.joint_views import kept_views, named, with_answers
+from medkd_lib.course.experiments.joint_views import (
+    kept_views,
+    named,
+    side_by_side,
+    with_answers,
+)
 from medkd_lib.data.batches import Batch
-from medkd_lib.data.unpaired import Drawn, UnpairedBatches, root_sizes
+from medkd_lib.data.unpaired import Drawn
 from medkd_lib.methods.base import Method
 from medkd_lib.methods.joint import JointStudent
 from medkd_lib.methods.joint_parts import Domain, Task, Weights
@@ -232,7 +237,7 @@ class JointStages(ABC, Generic[P]):
         shown = {name: self.cohort.train[name].fingerprint for name in names}
         return fit_cached(
             build,
-            lambda start: self._batches(sets(), start),
+            lambda start: side_by_side(sets(), b, self.seed, start),
             min(steps, self.max_steps) if self.max_steps else steps,
             self.fabric,
             inputs={
@@ -241,13 +246,6 @@ class JointStages(ABC, Generic[P]):
             },
             rooms=("course/experiments",),
         )  # fmt: skip
-
-    def _batches(self, sets: dict[str, Drawn], start: int) -> UnpairedBatches:
-        size: int | dict[str, int] = self.budget.batch_size
-        if self.budget.sampling == "root":
-            lengths = {name: len(found) for name, found in sets.items()}
-            size = root_sizes(lengths, self.budget.batch_size * len(sets))
-        return UnpairedBatches(sets, size, self.seed, start)
 
 
 def levelled(trained: Trained) -> Levelled:

@@ -1,11 +1,12 @@
 """Lessons 06 and 07: what batches are drawn from: kept views of a set, and a teacher's answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
+from medkd_lib.course.experiments.joint_budget import StageBudget
 from medkd_lib.data.batches import Batch
-from medkd_lib.data.unpaired import Drawn
+from medkd_lib.data.unpaired import Drawn, UnpairedBatches, root_sizes
 from medkd_lib.methods.joint_parts import Weights
 from medkd_lib.methods.told import ask_all
 from medkd_lib.models.levels import Levelled
@@ -51,3 +52,21 @@ def with_answers(whole: Drawn, teacher: Levelled, weights: Weights) -> Drawn:
         return whole
     said = ask_all(teacher.eval(), whole.tensors["images"], levels, weights.follow)
     return Drawn({**whole.tensors, **said}, whole.patients)
+
+
+def side_by_side(
+    sets: Mapping[str, Drawn], budget: StageBudget, seed: int, start: int
+) -> UnpairedBatches:
+    """Return endless batches of all sets, as many images of each as a budget's sampling says.
+
+    Args:
+        sets: name → what to draw from.
+        budget: of batch size and sampling.
+        seed: of the orders.
+        start: step to begin at.
+    """
+    size: int | dict[str, int] = budget.batch_size
+    if budget.sampling == "root":
+        lengths = {name: len(found) for name, found in sets.items()}
+        size = root_sizes(lengths, budget.batch_size * len(sets))
+    return UnpairedBatches(sets, size, seed, start)
