@@ -1,6 +1,7 @@
 """Lesson 07, boxes: the three stages run and every arm answers for every image."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from lightning_fabric import Fabric
 
 from medkd_lib.course.experiments.box_budget import Architecture, BoxBudget
 from medkd_lib.course.experiments.box_cells import answered
-from medkd_lib.course.experiments.box_cohort import BoxCohort
+from medkd_lib.course.experiments.box_cohort import BoxCohort, box_cohort
 from medkd_lib.course.experiments.box_study import BoxStudy
 from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, JOINT
 from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.detection_set import DetectionSet
 from medkd_lib.methods.joint_parts import LABELS_ALONE
+from medkd_lib.phantom.lung_pet_ct_dx import write_lung_pet_ct_dx
+from medkd_lib.phantom.lungct_roboflow import write_lungct_roboflow
 from medkd_lib.train import Trained
 
 TARGET, SOURCE = "lung_pet_ct_dx", "deeplesion"
@@ -86,3 +90,19 @@ def test_each_detector_has_its_learning_rate() -> None:
     assert budget.of("faster_rcnn").learning_rate == budget.learning_rate
     own = budget.of("rf_detr")
     assert (own.learning_rate, own.batch_size) == (budget.rf_detr_rate, budget.rf_detr_batch)
+
+
+def test_a_cohort_of_box_twins(tmp_path: Path) -> None:
+    roots = {
+        "lung_pet_ct_dx": write_lung_pet_ct_dx(tmp_path / "dx", patients=6, seed=3),
+        "lungct_roboflow": write_lungct_roboflow(tmp_path / "rf", patients=4, seed=3),
+    }
+    names = ("lung_pet_ct_dx", ["lungct_roboflow"])
+    with pytest.raises(LeakageError, match="share patients"):
+        box_cohort(roots, *names, size=48, train=2, val=1)
+    found = box_cohort(roots, *names, size=48, train=2, val=1, clean=True)
+    assert list(found.cleaned) == ["lungct_roboflow"]
+    assert {part.images.shape[1:] for part in found.parts.values() if len(part)} == {(1, 48, 48)}
+    assert all(len(set(found.train[n].patients)) for n in found.train)
+    boxes = torch.cat(found.train["lung_pet_ct_dx"].boxes)
+    assert len(boxes) and boxes.min() >= 0 and boxes.max() <= 48

@@ -9,10 +9,10 @@ import torch
 from medkd_lib.course.experiments.label_cohort import (
     label_cohort,
     with_groups,
-    without_look_alikes,
 )
 from medkd_lib.course.experiments.label_images import label_images, middle_slices
 from medkd_lib.course.experiments.label_sets import LABEL_SETS, HeadSlices, label_set
+from medkd_lib.course.experiments.look_alike_patients import without_look_alikes
 from medkd_lib.course.experiments.target_division import divided
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.images import ImageSet
@@ -54,7 +54,8 @@ def test_patients_who_came_twice_are_left_out_of_the_later_set() -> None:
     source = replace(source, images=images)
     other = strangers("cxr3", 6, 3)
     found, cleaned = without_look_alikes(
-        {"covidx_cxr3": target, "covid_radiography": source, "cxr3": other}
+        {"covidx_cxr3": target, "covid_radiography": source, "cxr3": other},
+        lambda images: images.inputs().float(),
     )
     assert cleaned == {"covid_radiography": 1, "cxr3": 0}
     assert "covid_radiography:3" not in found["covid_radiography"].patients

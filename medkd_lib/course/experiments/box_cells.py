@@ -30,7 +30,8 @@ def run_cell(
 ) -> Measured:  # fmt: skip
     """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
 
-    The first dataset is the target, all others are sources.
+    The first dataset is the target, all others are sources. With the option ``clean`` sets may
+    share patients, who are left out.
 
     Raises:
         ValueError: an arm whose sources show another structure; the sets mark one thing.
@@ -39,7 +40,10 @@ def run_cell(
     if way.material == "other structure":
         raise ValueError(f"arm {arm}: expected one for marked lesions, found another structure")
     folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
-    cohort = box_cohort(folders, datasets[0], datasets[1:], seed, size=LESSON.size)
+    cohort = box_cohort(
+        folders, datasets[0], datasets[1:], seed, size=LESSON.size,
+        clean=bool(options.get("clean", False)),
+    )  # fmt: skip
     kind = cast(Architecture, options.get("architecture", "faster_rcnn"))
     cohort = changed(cohort, way, seed, other_boxes)
     return answered(BoxStudy(cohort, LESSON, seed, fabric, kind), way)

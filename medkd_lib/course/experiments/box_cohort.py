@@ -10,6 +10,7 @@ import torch
 
 from medkd_lib.course.experiments.box_sets import box_set
 from medkd_lib.course.experiments.joint_cohort import JointCohort
+from medkd_lib.course.experiments.look_alike_patients import without_look_alikes
 from medkd_lib.course.experiments.target_division import as_many, divided
 from medkd_lib.data.detection_set import DetectionSet, load_detections
 from medkd_lib.data.index import index
@@ -23,7 +24,7 @@ TRAIN, VAL = 16, 8
 
 def box_cohort(
     roots: Mapping[str, Path], target: str, sources: Sequence[str], seed: int = 0, *,
-    fold: int = 0, size: int = 96, train: int = TRAIN, val: int = VAL,
+    fold: int = 0, size: int = 96, train: int = TRAIN, val: int = VAL, clean: bool = False,
 ) -> BoxCohort:  # fmt: skip
     """Return the material of a joint run: few patients of the target, all of the sources.
 
@@ -36,9 +37,11 @@ def box_cohort(
         size: pixels of a side.
         train: labelled patients of the target.
         val: patients of the target to choose by.
+        clean: where manifests declare that sets share patients, leave out of the later set every
+            patient with an image that looks like one of an earlier one; False: refuse such sets.
 
     Raises:
-        LeakageError: sets that share patients.
+        LeakageError: sets that share patients, unless they are to be cleaned.
         ValueError: a set without a folder or of another family, too few patients, or a fold that
             there is none of.
     """
@@ -54,6 +57,9 @@ def box_cohort(
             "fetch it (`medkd data show ID`)"
         )
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
+    cleaned: dict[str, int] = {}
+    if clean:
+        whole, cleaned = without_look_alikes(whole, lambda part: part.inputs())
     mine = whole[target]
     marked: dict[str, int] = {}
     for name, boxes in zip(mine.patients, mine.boxes, strict=True):
@@ -67,7 +73,7 @@ def box_cohort(
         target, tuple(sources),
         {target: mine.of(who["train"]), **{name: whole[name] for name in sources}},
         more, mine.of(who["val"]), mine.of(who["test"]), {},
-        Split("+".join(names), seed, people).hash,
+        Split("+".join(names), seed, people).hash, cleaned,
     )  # fmt: skip
 
 

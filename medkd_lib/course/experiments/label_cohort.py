@@ -9,8 +9,8 @@ from typing import TypeAlias
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.label_images import label_images
 from medkd_lib.course.experiments.label_sets import label_set
+from medkd_lib.course.experiments.look_alike_patients import ALIKE, without_look_alikes
 from medkd_lib.course.experiments.target_division import as_many, divided
-from medkd_lib.data.apart import LeakageError, check_apart
 from medkd_lib.data.images import ImageSet
 from medkd_lib.data.index import index
 from medkd_lib.data.look_alikes import look_alikes
@@ -20,8 +20,6 @@ from medkd_lib.data.store import key_of
 
 LabelCohort: TypeAlias = JointCohort[ImageSet]
 TRAIN, VAL = 60, 24
-# Two images this much alike are taken for one; see `look_alikes`.
-ALIKE = 0.9
 
 
 def label_cohort(
@@ -63,7 +61,7 @@ def label_cohort(
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
     if clean:
-        whole, cleaned = without_look_alikes(whole)
+        whole, cleaned = without_look_alikes(whole, lambda images: images.inputs().float())
     mine = whole[target]
     # of a patient with films of several classes the first one counts
     kinds = dict(zip(reversed(mine.patients), mine.labels.flip(0).tolist(), strict=True))
@@ -78,43 +76,6 @@ def label_cohort(
         mine.of(who["val"]), mine.of(who["test"]), {name: whole[name] for name in external},
         Split("+".join([target, *sources]), seed, people).hash, cleaned,
     )  # fmt: skip
-
-
-def without_look_alikes(
-    whole: Mapping[str, ImageSet], least: float = ALIKE
-) -> tuple[dict[str, ImageSet], dict[str, int]]:
-    """Return the sets without patients who look like one of an earlier set they overlap with.
-
-    A patient goes with all images if one of them is found. What was cropped or mirrored is not
-    found, see `look_alikes`: where a set's truth is known, ask how much was missed.
-
-    Args:
-        whole: in the order in which they count; the first one stays as it is.
-        least: lowest likeness that counts.
-
-    Returns:
-        The sets, and of those that an earlier one overlaps with how many patients were left out.
-    """
-    found: dict[str, ImageSet] = {}
-    cleaned: dict[str, int] = {}
-    for name, images in whole.items():
-        for other, theirs in found.items():
-            if not _overlap(name, other):
-                continue
-            pairs = look_alikes(theirs.inputs().float(), images.inputs().float(), least=least)
-            gone = {images.patients[pair.second] for pair in pairs}
-            cleaned[name] = cleaned.get(name, 0) + len(gone)
-            images = images.of(sorted(set(images.patients) - gone))
-        found[name] = images
-    return found, cleaned
-
-
-def _overlap(a: str, b: str) -> bool:
-    try:
-        check_apart([a, b])
-    except LeakageError:
-        return True
-    return False
 
 
 def _same_question(target: str, external: Sequence[str]) -> None:
