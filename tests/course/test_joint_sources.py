@@ -121,7 +121,7 @@ def test_every_patient_of_a_small_real_set_is_tested_once(asked: list[object]) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sources": ["isles2022"]}, "expected sets of the family 'body_ct'"),
+        ({"sources": ["isles2022"]}, "expected sets of the family body_ct"),
         ({"sources": ["kits23"]}, "expected each once"),
         ({"sources": ["lits"]}, "found 'lits'; say in joint_sets.py"),
         ({"roots": {"kits23": Path()}}, r"found none of \['msd_task03_liver'\]"),

@@ -12,7 +12,7 @@ from medkd_lib.course.experiments.box_cohort import box_cohort
 from medkd_lib.course.experiments.box_study import BoxStudy
 from medkd_lib.course.experiments.joint_arms import ARMS, Arm
 from medkd_lib.course.experiments.joint_change import changed
-from medkd_lib.course.experiments.joint_probe import probes
+from medkd_lib.course.experiments.joint_probe import probe_numbers
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.data.detection_set import DetectionSet
 from medkd_lib.data.store import key_of
@@ -74,10 +74,7 @@ def answered(study: BoxStudy, arm: Arm) -> Measured:
         "map_50": precision.at_50, "map_coco": precision.coco,
         "froc_val": float(chosen_by[chosen_by == chosen_by].mean()),
     }  # fmt: skip
-    if arm.teacher == "joint" and arm.members == "sources":
-        for source, probe in probes(study, arm.domain).items():
-            extras[f"probe_{source}"] = probe.balanced_accuracy
-            extras[f"probe_high_{source}"] = probe.interval[1]
+    extras |= probe_numbers(study, arm)
     return Measured(
         cases=list(cohort.test.ids),
         patients=list(cohort.test.patients),

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 
 from medkd_lib.course.experiments.box_sets import box_set
+from medkd_lib.course.experiments.joined_sets import check_joined
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.look_alike_patients import without_look_alikes
 from medkd_lib.course.experiments.target_division import as_many, divided
@@ -46,16 +47,7 @@ def box_cohort(
             there is none of.
     """
     names = [target, *sources]
-    family = box_set(target).family
-    if strangers := [name for name in names if box_set(name).family != family]:
-        raise ValueError(
-            f"datasets: expected sets of the family {family!r}, that of {target}, found {strangers}"
-        )
-    if missing := [name for name in names if name not in roots]:
-        raise ValueError(
-            f"roots: expected a folder of every set, found none of {missing}; make its twin or "
-            "fetch it (`medkd data show ID`)"
-        )
+    check_joined(roots, names, lambda name: [box_set(name).family])
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
     if clean:

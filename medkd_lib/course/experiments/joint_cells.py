@@ -12,7 +12,7 @@ from medkd_lib.course.experiments.joint_arms import ARMS, GEOMETRY, Arm
 from medkd_lib.course.experiments.joint_budget import LESSON, Architecture
 from medkd_lib.course.experiments.joint_change import changed, other_masks
 from medkd_lib.course.experiments.joint_cohort import JointCohort
-from medkd_lib.course.experiments.joint_probe import probes
+from medkd_lib.course.experiments.joint_probe import probe_numbers
 from medkd_lib.course.experiments.joint_sets import Foreground
 from medkd_lib.course.experiments.joint_sources import folds_in, joint_cohort
 from medkd_lib.course.experiments.joint_study import JointStudy
@@ -86,10 +86,8 @@ def answered(study: JointStudy, arm: Arm, judged_on: str = "") -> Measured:
     extras = {"val_dice": _mean_dice(study.masks(trained, cohort.val), cohort.val)}
     for name, sections in cohort.external.items():
         extras[f"dice_{name}"] = _mean_dice(study.masks(trained, sections), sections)
+    extras |= probe_numbers(study, arm)
     if arm.teacher == "joint" and arm.members == "sources":
-        for source, probe in probes(study, arm.domain).items():
-            extras[f"probe_{source}"] = probe.balanced_accuracy
-            extras[f"probe_high_{source}"] = probe.interval[1]
         for source in cohort.sources:
             own = cohort.train[source]
             teacher = study.source_teacher(source, arm.domain)

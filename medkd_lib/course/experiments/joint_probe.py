@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from medkd_lib.course.experiments.joint_arms import Arm
 from medkd_lib.course.experiments.joint_cohort import P
 from medkd_lib.course.experiments.joint_stages import JointStages, levelled
 from medkd_lib.evaluate.domain_probe import Probe, linear_probe
@@ -42,6 +43,20 @@ def probes(
         labels = [cohort.target] * len(own) + [source] * len(theirs)
         patients = [*own.patients, *theirs.patients]
         found[source] = linear_probe(torch.cat(features), labels, patients, folds=FOLDS)
+    return found
+
+
+def probe_numbers(study: JointStages[P], arm: Arm) -> dict[str, float]:
+    """Return the probes of an arm's source teachers, and the upper ends of their intervals.
+
+    Empty where no teacher learnt from a source.
+    """
+    if arm.teacher != "joint" or arm.members != "sources":
+        return {}
+    found: dict[str, float] = {}
+    for source, probe in probes(study, arm.domain).items():
+        found[f"probe_{source}"] = probe.balanced_accuracy
+        found[f"probe_high_{source}"] = probe.interval[1]
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medkd_lib.course.experiments.folds import FOLDS, folds_of
+from medkd_lib.course.experiments.joined_sets import check_joined
 from medkd_lib.course.experiments.joint_cohort import SectionCohort
 from medkd_lib.course.experiments.joint_sections import joint_sections
 from medkd_lib.course.experiments.joint_sets import Foreground, joint_set
@@ -57,7 +58,7 @@ def joint_cohort(
     few = joint_set(target).family == "real"
     train = (REAL_TRAIN if few else TRAIN) if train is None else train
     val = (REAL_VAL if few else VAL) if val is None else val
-    _check(roots, target, [*sources, *external])
+    check_joined(roots, [target, *sources, *external], lambda name: [joint_set(name).family])
     if fold not in folds_in(target):
         raise ValueError(f"fold: expected one of {list(folds_in(target))}, found {fold}")
     still = _sections(target, roots[target], "lesion")
@@ -105,21 +106,6 @@ def _divided(
         "test": test, "val": drawn[:val], "train": drawn[val : val + train],
         "more": drawn[val + train :],
     }  # fmt: skip
-
-
-def _check(roots: Mapping[str, Path], target: str, others: Sequence[str]) -> None:
-    family = joint_set(target).family
-    strangers = {n: joint_set(n).family for n in others if joint_set(n).family != family}
-    if strangers:
-        raise ValueError(
-            f"datasets: expected sets of the family {family!r}, that of {target}, found "
-            f"{strangers}; their sections show another body at another scale"
-        )
-    if missing := [name for name in (target, *others) if name not in roots]:
-        raise ValueError(
-            f"roots: expected a folder of every set, found none of {missing}; make its twin or "
-            "fetch it (`medkd data show ID`)"
-        )
 
 
 def _sections(

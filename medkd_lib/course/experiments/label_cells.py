@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from medkd_lib.course.experiments.joint_arms import ARMS, Arm
 from medkd_lib.course.experiments.joint_change import changed
-from medkd_lib.course.experiments.joint_probe import probes
+from medkd_lib.course.experiments.joint_probe import probe_numbers
 from medkd_lib.course.experiments.label_budget import LESSON, Classifier
 from medkd_lib.course.experiments.label_cohort import label_cohort
 from medkd_lib.course.experiments.label_sets import label_set
@@ -83,10 +83,7 @@ def answered(study: LabelStudy, arm: Arm) -> Measured:
     extras |= {"ece": expected_calibration_error(test), "balanced": balanced_accuracy(test)}
     if label_set(cohort.target).slices is None:
         extras["auc_rim"] = auc(told(study, trained, rim_alone(cohort.test)))
-    if arm.teacher == "joint" and arm.members == "sources":
-        for source, probe in probes(study, arm.domain).items():
-            extras[f"probe_{source}"] = probe.balanced_accuracy
-            extras[f"probe_high_{source}"] = probe.interval[1]
+    extras |= probe_numbers(study, arm)
     several = label_set(cohort.target).slices is not None
     names = list(test.patients) if several else list(cohort.test.ids)
     return Measured(

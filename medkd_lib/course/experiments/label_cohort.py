@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+from medkd_lib.course.experiments.joined_sets import check_joined
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.label_images import label_images
 from medkd_lib.course.experiments.label_sets import label_set
@@ -56,7 +57,7 @@ def label_cohort(
             classes, too few patients, or a fold that there is none of.
     """
     names = [target, *sources, *external]
-    _check(roots, target, names)
+    check_joined(roots, names, lambda name: label_set(name).families)
     _same_question(target, external)
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
@@ -84,21 +85,6 @@ def _same_question(target: str, external: Sequence[str]) -> None:
         raise ValueError(
             f"external: expected sets with the classes {mine}, found {other[0]} with "
             f"{label_set(other[0]).names}; a network cannot be judged on another question"
-        )
-
-
-def _check(roots: Mapping[str, Path], target: str, names: Sequence[str]) -> None:
-    mine = set(label_set(target).families)
-    strangers = {n: label_set(n).families for n in names if not mine & set(label_set(n).families)}
-    if strangers:
-        raise ValueError(
-            f"datasets: expected sets of a family of {sorted(mine)}, those of {target}, found "
-            f"{strangers}; their images show something else"
-        )
-    if missing := [name for name in names if name not in roots]:
-        raise ValueError(
-            f"roots: expected a folder of every set, found none of {missing}; make its twin or "
-            "fetch it (`medkd data show ID`)"
         )
 
 
