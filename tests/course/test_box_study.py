@@ -85,6 +85,14 @@ def test_a_detector_learns_from_scratch(cpu: Fabric) -> None:
     assert np.nanmean(measured.values["froc"]) > 0.5
 
 
+def test_images_with_a_box_are_drawn_as_often_as_others(cpu: Fabric) -> None:
+    few = cohort().train[TARGET].rows([0, 1, 3, 5, 7, 9])  # one with a box, five without
+    one = replace(cohort(), train={**cohort().train, TARGET: few})
+    drawn = BoxStudy(one, TINY, 0, cpu).bank(TARGET)
+    assert (drawn.tensors["box_classes"] > 0).any(dim=1).tolist().count(True) == 5
+    assert len(drawn) == 10
+
+
 def test_each_detector_has_its_learning_rate() -> None:
     budget = BoxBudget()
     assert budget.of("faster_rcnn").learning_rate == budget.learning_rate

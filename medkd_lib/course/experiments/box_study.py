@@ -11,6 +11,7 @@ from medkd_lib.course.experiments.box_budget import Architecture, BoxBudget, det
 from medkd_lib.course.experiments.box_cohort import BoxCohort
 from medkd_lib.course.experiments.box_sets import BOX_SETS
 from medkd_lib.course.experiments.joint_stages import JointStages
+from medkd_lib.data.batches import balanced
 from medkd_lib.data.box_batches import padded_boxes
 from medkd_lib.data.box_views import box_views
 from medkd_lib.data.detection_set import DetectionSet
@@ -48,8 +49,13 @@ class BoxStudy(JointStages[DetectionSet]):
         return detector(self.architecture, self.sizes, seed)
 
     def bank(self, dataset: str, *, more: bool = False) -> Drawn:
-        """Return images and boxes; those without a box are there as often as they come."""
-        parts = [self.cohort.train[dataset], *([self.cohort.more] if more else [])]
+        """Return images and boxes, those with a box as often as those without."""
+        whole = [self.cohort.train[dataset], *([self.cohort.more] if more else [])]
+        parts = [
+            part.rows(balanced(torch.tensor([len(b) > 0 for b in part.boxes]).long()).tolist())
+            for part in whole
+            if len(part)
+        ]
         images = torch.cat([self.inputs(part) for part in parts])
         boxes = [b.numpy() for part in parts for b in part.boxes]
         patients = tuple(name for part in parts for name in part.patients)
