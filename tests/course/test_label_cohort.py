@@ -131,9 +131,3 @@ def test_a_film_and_its_copy_are_one_patient() -> None:
     grouped = with_groups(replace(films, images=images))
     assert [p.split(":")[1] for p in grouped.patients] == ["0", "1", "2", "3", "2", "2"]
     assert grouped.fingerprint != films.fingerprint
-
-
-def test_another_question_is_no_external_test(tmp_path: Path) -> None:
-    roots = {"covidx_cxr3": tmp_path, "cxr3": tmp_path}
-    with pytest.raises(ValueError, match="another question"):
-        label_cohort(roots, "covidx_cxr3", [], ["cxr3"])

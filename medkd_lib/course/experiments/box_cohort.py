@@ -71,18 +71,13 @@ def box_cohort(
 
 @lru_cache(maxsize=8)
 def _read(dataset: str, root: Path, size: int) -> DetectionSet:
-    """Return a set's images with the boxes that count, patients named with the dataset."""
+    """Return a set's images, all boxes of one class, patients named with the dataset."""
     chosen = box_set(dataset)
     plain = load_detections(index(load_manifest(dataset), root), size, window_hu=chosen.window_hu)
-    kept = [
-        torch.isin(k, torch.tensor(chosen.labels)) if chosen.labels else torch.ones_like(k) > 0
-        for k in plain.labels
-    ]
     return replace(
         plain,
-        boxes=tuple(b[k] for b, k in zip(plain.boxes, kept, strict=True)),
-        labels=tuple(torch.ones_like(x[k]) for x, k in zip(plain.labels, kept, strict=True)),
+        labels=tuple(torch.ones_like(kinds) for kinds in plain.labels),
         ids=tuple(f"{dataset}:{i}" for i in plain.ids),
         patients=tuple(f"{dataset}:{p}" for p in plain.patients),
-        fingerprint=key_of(of=plain.fingerprint, labels=chosen.labels, dataset=dataset),
+        fingerprint=key_of(of=plain.fingerprint, dataset=dataset),
     )

@@ -5,28 +5,26 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Family = Literal["chest_ct", "real"]
+Family = Literal["chest_ct"]
 # One window for all sets of CT that keep Hounsfield units: lung and soft tissue both show.
 WINDOW_HU = (-1000.0, 400.0)
 
 
 @dataclass(frozen=True)
 class BoxSet:
-    """One set as a joint run sees it.
+    """One set as a joint run sees it; whatever it marks is of one class.
 
     Attributes:
         dataset: id of its manifest.
         family: the sets that may be joined; their images have one size.
         why: what a box is, and is not.
         window_hu: what is shown of Hounsfield units; None: pictures, as they are.
-        labels: ids of the manifest that count; empty: all of them. One class is asked for.
     """
 
     dataset: str
     family: Family
     why: str
     window_hu: tuple[float, float] | None = None
-    labels: tuple[int, ...] = ()
 
 
 _TABLE = (

@@ -37,8 +37,8 @@ def run_cell(
 ) -> Measured:  # fmt: skip
     """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
 
-    The first dataset is the target, those in the option ``external`` are only tested on, all
-    others are sources. With the option ``clean`` sets may share patients, who are left out.
+    The first dataset is the target, all others are sources. With the option ``clean`` sets may
+    share patients, who are left out.
 
     Raises:
         ValueError: an arm whose sources show another structure; an image has one class.
@@ -49,10 +49,8 @@ def run_cell(
             f"arm {arm}: expected one for images with classes, found another structure"
         )
     folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
-    external = [name for name in str(options.get("external", "")).split("+") if name]
-    sources = [name for name in datasets[1:] if name not in external]
     cohort = label_cohort(
-        folders, datasets[0], sources, external, seed, size=LESSON.size,
+        folders, datasets[0], datasets[1:], seed, size=LESSON.size,
         clean=bool(options.get("clean", False)),
     )  # fmt: skip
     kind = cast(Classifier, options.get("architecture", "medvit"))
@@ -70,22 +68,20 @@ def answered(study: LabelStudy, arm: Arm) -> Measured:
     """Return what an arm answers for the test patients, with its numbers.
 
     A patient of several slices has one answer, the mean of theirs. Beside the numbers of every
-    case: AUC on validation patients and on every external set, calibration error, balanced
-    accuracy; of films the AUC where only their rim is shown, to which little of a lung reaches
-    (read it beside the same number where the class does not tell the source); and of a joint
-    teacher's members how well a probe tells a source from the target, with the upper end of the
-    probe's interval.
+    case: AUC on validation patients, calibration error, balanced accuracy; of films the AUC where
+    only their rim is shown, to which little of a lung reaches (read it beside the same number where
+    the class does not tell the source); and of a joint teacher's members how well a probe tells a
+    source from the target, with the upper end of the probe's interval.
     """
     trained, cohort = study.train(arm), study.cohort
     test = told(study, trained, cohort.test)
     extras = {"auc_val": auc(told(study, trained, cohort.val))}
-    extras |= {f"auc_{name}": auc(told(study, trained, x)) for name, x in cohort.external.items()}
     extras |= {"ece": expected_calibration_error(test), "balanced": balanced_accuracy(test)}
-    if label_set(cohort.target).slices is None:
+    films = label_set(cohort.target).slices is None
+    if films:
         extras["auc_rim"] = auc(told(study, trained, rim_alone(cohort.test)))
     extras |= probe_numbers(study, arm)
-    several = label_set(cohort.target).slices is not None
-    names = list(test.patients) if several else list(cohort.test.ids)
+    names = list(cohort.test.ids) if films else list(test.patients)
     return Measured(
         cases=names,
         patients=list(test.patients),

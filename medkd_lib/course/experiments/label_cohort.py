@@ -27,7 +27,6 @@ def label_cohort(
     roots: Mapping[str, Path],
     target: str,
     sources: Sequence[str],
-    external: Sequence[str] = (),
     seed: int = 0,
     *,
     fold: int = 0,
@@ -42,7 +41,6 @@ def label_cohort(
         roots: folder of every set, real or a twin.
         target: id of the set that the student is for.
         sources: ids of the sets that may help it, all of one of the target's families.
-        external: ids of sets that nobody trains on; their classes are the target's.
         seed: of who trains and who chooses; test patients do not depend on it.
         fold: whose patients are tested, one of five.
         size: pixels of a side.
@@ -53,12 +51,11 @@ def label_cohort(
 
     Raises:
         LeakageError: sets that share patients, unless they are to be cleaned.
-        ValueError: a set without a folder or of another family, an external one with other
-            classes, too few patients, or a fold that there is none of.
+        ValueError: a set without a folder or of another family, too few patients, or a fold that
+            there is none of.
     """
-    names = [target, *sources, *external]
+    names = [target, *sources]
     check_joined(roots, names, lambda name: label_set(name).families)
-    _same_question(target, external)
     whole = {name: _read(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
     if clean:
@@ -74,18 +71,9 @@ def label_cohort(
     return JointCohort(
         target, tuple(sources),
         {target: mine.of(who["train"]), **{name: whole[name] for name in sources}}, more,
-        mine.of(who["val"]), mine.of(who["test"]), {name: whole[name] for name in external},
+        mine.of(who["val"]), mine.of(who["test"]), {},
         Split("+".join([target, *sources]), seed, people).hash, cleaned,
     )  # fmt: skip
-
-
-def _same_question(target: str, external: Sequence[str]) -> None:
-    mine = label_set(target).names
-    if other := [name for name in external if label_set(name).names != mine]:
-        raise ValueError(
-            f"external: expected sets with the classes {mine}, found {other[0]} with "
-            f"{label_set(other[0]).names}; a network cannot be judged on another question"
-        )
 
 
 @lru_cache(maxsize=8)
