@@ -34,7 +34,7 @@ class KeySlice:
         file: name of the picture in that folder.
         split: train, val or test.
         size: width and height, as the table states them.
-        window_hu: lowest and highest CT number shown to the annotator.
+        window_hu: lowest and highest CT number shown to the annotator, over all of its boxes.
         boxes: ``(N, 4)`` pixel edges. How the release counts its fractions of a pixel is not
             stated; they are taken as edges.
         types: ``Coarse_lesion_type`` of each, −1 where it is not given.
@@ -60,7 +60,7 @@ def read_deeplesion(path: Path) -> list[KeySlice]:
 
     Raises:
         DataError: those of the table, ``missing_field`` (no number, or an unknown split), and
-            ``case_disagrees`` (rows of one slice state two sizes, windows or splits).
+            ``case_disagrees`` (rows of one slice state two sizes or splits).
     """
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in read_table(path, required=COLUMNS):
@@ -73,7 +73,7 @@ def _key_slice(path: Path, name: str, rows: list[dict[str, str]]) -> KeySlice:
     if not folder or not file.endswith(".png"):
         raise _wrong(path, name, "a File_name like 000001_01_01_109.png", repr(name))
     first = rows[0]
-    for column in ("Image_size", "DICOM_windows", "Train_Val_Test"):
+    for column in ("Image_size", "Train_Val_Test"):
         told = sorted({row[column] for row in rows})
         if len(told) > 1:
             raise bad(
@@ -83,12 +83,14 @@ def _key_slice(path: Path, name: str, rows: list[dict[str, str]]) -> KeySlice:
     if first["Train_Val_Test"].strip() not in SPLITS:
         raise _wrong(path, name, "Train_Val_Test 1, 2 or 3", repr(first["Train_Val_Test"]))
     width, height = _numbers(path, name, first, "Image_size", 2)
-    low, high = _numbers(path, name, first, "DICOM_windows", 2)
-    if min(width, height) < 1 or low >= high:
+    windows = [_numbers(path, name, row, "DICOM_windows", 2) for row in rows]
+    if min(width, height) < 1 or any(low >= high for low, high in windows):
         raise _wrong(
-            path, name, "sides of 1 or more and a window low < high",
-            f"{first['Image_size']} and {first['DICOM_windows']}",
+            path, name, "sides of 1 or more and windows low < high",
+            f"{first['Image_size']} and {[row['DICOM_windows'] for row in rows]}",
         )  # fmt: skip
+    # A nodule and a node of one slice are marked in two windows.
+    low, high = min(low for low, _ in windows), max(high for _, high in windows)
     size = (int(width), int(height))
     noisy = [_numbers(path, name, row, "Possibly_noisy", 1)[0] != 0 for row in rows]
     problems = [

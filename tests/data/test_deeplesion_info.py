@@ -83,9 +83,15 @@ def test_tables_that_tell_nonsense_are_refused(
     assert caught.value.problem.kind == kind
 
 
-@pytest.mark.parametrize("column", ["Image_size", "DICOM_windows", "Train_Val_Test"])
+def test_a_slice_marked_in_two_windows_spans_both(tmp_path: Path) -> None:
+    lung = {"Bounding_boxes": "1, 2, 2, 3", "DICOM_windows": "-1500, 200"}
+    (found,) = read_deeplesion(write(tmp_path, {}, lung))
+    assert found.window_hu == (-1500.0, 275.0) and len(found.boxes) == 2
+
+
+@pytest.mark.parametrize("column", ["Image_size", "Train_Val_Test"])
 def test_rows_of_one_slice_must_agree(tmp_path: Path, column: str) -> None:
-    other = {"Image_size": "65, 48", "DICOM_windows": "0, 1", "Train_Val_Test": "2"}[column]
+    other = {"Image_size": "65, 48", "Train_Val_Test": "2"}[column]
     with pytest.raises(DataError, match=column) as caught:
         read_deeplesion(write(tmp_path, {}, {column: other}))
     assert caught.value.problem.kind == "case_disagrees"
