@@ -2,8 +2,9 @@
 
 A set whose manifest has ``boxes`` (:class:`~medkd_lib.data.manifest_boxes.BoxFiles`) is listed
 image by image: each DICOM slice of a series, each picture of a COCO file, each key slice of
-DeepLesion. An image without a box is listed if somebody looked at it and drew nothing; one of which
-no annotation speaks, or all of whose boxes had to be dropped, is left out and told.
+DeepLesion; so is a set with a VOC file per case (:mod:`~medkd_lib.data.boxed_cases`). An image
+without a box is listed if somebody looked at it and drew nothing; one of which no annotation
+speaks, or all of whose boxes had to be dropped, is left out and told.
 """
 
 from __future__ import annotations
@@ -68,15 +69,21 @@ class Found:
 
 
 def label_ids(
-    manifest: Manifest, boxes: BoxFiles, names: Sequence[str], where: Path | str
+    manifest: Manifest, boxes: BoxFiles | None, names: Sequence[str], where: Path | str
 ) -> tuple[int, ...]:
     """Return the label ids of classes as the files name them.
+
+    Args:
+        manifest: whose labels.
+        boxes: may name the classes otherwise; None: they are the names of the labels.
+        names: of each box.
+        where: named in the messages.
 
     Raises:
         DataError: ``unknown_label``.
     """
     own = {v.name: v.id for v in manifest.labels.values} if manifest.labels else {}
-    known = boxes.classes or own
+    known = (boxes.classes if boxes else {}) or own
     if strangers := sorted(set(names) - set(known)):
         raise DataError(
             Problem(

@@ -15,6 +15,7 @@ from medkd_lib.data.boxed import (
     split_of,
     unmarked,
 )
+from medkd_lib.data.boxed_cases import read_cases, voc_roles
 from medkd_lib.data.boxes import from_voc
 from medkd_lib.data.case import Case, LayoutError
 from medkd_lib.data.coco import read_coco
@@ -33,7 +34,7 @@ def boxed_images(
     """Return every image of the index's cases with its boxes, and what was noticed.
 
     Args:
-        found: cases of a set whose manifest has ``boxes``.
+        found: cases of a set whose manifest has ``boxes``, or a VOC file for each case.
         drop_broken: leave out images with an error and list it, instead of raising at the first.
 
     Raises:
@@ -42,20 +43,24 @@ def boxed_images(
             annotations of one slice), and those of the files.
     """
     manifest = found.manifest
-    if manifest.boxes is None or manifest.layout is None:
+    gathered, roles = Found(), voc_roles(manifest)
+    if manifest.boxes is not None and manifest.layout is not None:
+        base = found.root / manifest.layout.root
+        files = sorted({p for p in base.glob(manifest.boxes.glob) if not p.name.startswith("._")})
+        if not files:
+            gathered.problems.append(_none(base, manifest.boxes))
+        else:
+            READERS[manifest.boxes.format](found, manifest.boxes, files, gathered)
+    elif roles is not None:
+        read_cases(found, roles, gathered)
+    else:
         raise LayoutError(
             Problem(
-                "no_layout", manifest.id, "`boxes` in the manifest, which says where they stand",
-                "none", "take a set that has them, or read its annotations yourself",
+                "no_layout", manifest.id,
+                "`boxes` in the manifest, which says where they stand, or a VOC file per case",
+                "neither", "take a set that has them, or read its annotations yourself",
             )
         )  # fmt: skip
-    base = found.root / manifest.layout.root
-    gathered = Found()
-    files = sorted({p for p in base.glob(manifest.boxes.glob) if not p.name.startswith("._")})
-    if not files:
-        gathered.problems.append(_none(base, manifest.boxes))
-    else:
-        READERS[manifest.boxes.format](found, manifest.boxes, files, gathered)
     errors = [p for p in gathered.problems if p.severity == "error"]
     if errors and not drop_broken:
         raise DataError(errors[0])

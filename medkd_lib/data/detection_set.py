@@ -87,7 +87,7 @@ def load_detections(
     (area-averaged when smaller); the rest at the right and at the bottom is black.
 
     Args:
-        found: cases of a set whose manifest has ``boxes``.
+        found: cases of a set with boxes, see :mod:`~medkd_lib.data.boxed`.
         image_size: side in pixels.
         window_hu: lowest and highest CT number shown.
 
