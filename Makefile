@@ -21,6 +21,10 @@ course: $(READY)
 	$(BIN)/medkd data make hcc_tace_seg --patients 24 -j 2
 	$(BIN)/medkd data make msd_task03_liver --patients 24 -j 2
 	$(BIN)/medkd data make kits23 --patients 24 -j 2
+	$(BIN)/medkd data make covid_radiography --patients 260 -j 2
+	$(BIN)/medkd data make covid_qu_ex --patients 120 -j 2
+	$(BIN)/medkd data make lung_pet_ct_dx --patients 36 --difficulty clear -j 2
+	$(BIN)/medkd data make deeplesion --patients 40 --difficulty clear -j 2
 	$(BIN)/medkd run all -j 2
 
 test: $(READY)

@@ -153,4 +153,5 @@ _JOINT = {
     "half_finetuned": "fine-tuned, half the target",
     "half_joint": "joint, half the target",
 }
-ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL, **_REACT, **_JOINT}
+_TASKS = {"rim": "trained on rims alone"}
+ARM_TITLES = {**_LOGITS, **_TEACHERS, **_STUDENTS, **_CMEDL, **_REACT, **_JOINT, **_TASKS}

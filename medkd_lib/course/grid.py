@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from medkd_lib.data.manifest import load_manifest
 from medkd_lib.evaluate.strata import Stratum
-from medkd_lib.phantom.twin import twin
+from medkd_lib.phantom.twin import fair_twin, twin
 
 Option = bool | int | float | str | None
 
@@ -29,7 +29,9 @@ class Setting(_Part):
     ``MEDKD_REAL_DATA``, or one for each of the joined sets, joined likewise; ``options`` are the
     experiment's, for this setting alone; ``arms`` and ``seeds`` empty mean all of the grid's.
     ``shortcut`` of each of the joined twins says how far the class tells where a film is from;
-    empty: as documented.
+    empty: as documented. ``fair`` asks for one twin more, of the first set with so many patients,
+    other people, and sources drawn apart from the class: whoever learnt a shortcut is found out
+    there. Its folder follows those of the joined sets.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Setting(_Part):
     twin_seed: int = 0
     real_folder: str = ""
     shortcut: list[float | None] = []
+    fair: int = 0
     options: dict[str, Option] = {}
     arms: list[str] = []
     seeds: list[int] = []
@@ -49,6 +52,8 @@ class Setting(_Part):
     def _one_source(self) -> Self:
         if bool(self.real_folder) == bool(self.difficulty):
             raise ValueError(f"setting {self.id}: give either real_folder or difficulty")
+        if self.fair and self.real_folder:
+            raise ValueError(f"setting {self.id}: only a twin can be made fair; leave `fair` out")
         return self
 
     @property
@@ -66,13 +71,17 @@ class Setting(_Part):
             one = self.patients
             counts = one if isinstance(one, list) else [one] * len(self.datasets)
             cuts = self.shortcut or [None] * len(self.datasets)
-            return [
+            roots = [
                 twin(
                     load_manifest(name), patients=count, difficulty=self.difficulty,
                     seed=self.twin_seed, shortcut=cut,
                 )
                 for name, count, cut in zip(self.datasets, counts, cuts, strict=True)
             ]  # fmt: skip
+            if self.fair:
+                target = load_manifest(self.datasets[0])
+                roots.append(fair_twin(target, self.fair, self.difficulty, self.twin_seed))
+            return roots
         base = os.environ.get("MEDKD_REAL_DATA", "")
         roots = [Path(base) / folder for folder in self.real_folder.split("+")]
         if missing := [root.name for root in roots if not base or not root.is_dir()]:

@@ -52,6 +52,7 @@ def open_images(
     difficulty: str,
     size: str | None = None,
     workers: int = 1,
+    shortcut: float | None = None,
 ) -> Images:
     """Index ``data_root``, or make the phantom twin of ``dataset`` and index that.
 
@@ -71,7 +72,10 @@ def open_images(
             f"the real images, for example -p data_root=path/to/{dataset} "
             f"(`medkd data show {dataset}` says where they come from)"
         )
-    root = twin(manifest, patients=patients, difficulty=difficulty, size=size, workers=workers)
+    root = twin(
+        manifest, patients=patients, difficulty=difficulty, size=size, workers=workers,
+        shortcut=shortcut,
+    )  # fmt: skip
     # The manifest's known issues are those of the real release; the twin is clean.
     notes = [f"synthetic patients, difficulty {difficulty!r}: no image shows a real person"]
     found = index(manifest, root)

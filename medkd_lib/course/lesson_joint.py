@@ -16,6 +16,7 @@ from medkd_lib.course.experiments.joint_study import JointStudy
 from medkd_lib.course.experiments.mask_measures import scores
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.lesson import Images, open_images
+from medkd_lib.course.lesson_segment import there
 from medkd_lib.course.resolve import Config
 from medkd_lib.data.sections import Sections
 from medkd_lib.evaluate.intervals import patient_bootstrap
@@ -103,24 +104,28 @@ def who_is_where(cohort: SectionCohort) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def gains(results: Mapping[str, Measured], rivals: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return differences of Dice between arms, patient by patient, with 95 % intervals.
+def gains(
+    results: Mapping[str, Measured], rivals: Sequence[tuple[str, str]], measure: str = "dice",
+    title: str = "Dice",
+) -> pd.DataFrame:  # fmt: skip
+    """Return differences of a measure between arms, case by case, with 95 % intervals.
 
     Args:
-        results: arm → its numbers, on the same patients.
+        results: arm → its numbers, on the same cases.
         rivals: (arm, rival); those that were not run are left out.
+        measure: of every case.
+        title: of the measure.
     """
     rows = []
     for arm, rival in rivals:
         if not {arm, rival} <= set(results):
             continue
-        mine, theirs = (np.asarray(results[a].values["dice"]) for a in (arm, rival))
-        there = np.isfinite(mine) & np.isfinite(theirs)
-        who = [p for p, kept in zip(results[arm].patients, there, strict=True) if kept]
-        low, high = patient_bootstrap((mine - theirs)[there], who)
+        mine, theirs = (np.asarray(results[a].values[measure]) for a in (arm, rival))
+        difference, who = there(mine - theirs, results[arm].patients)
+        low, high = patient_bootstrap(difference, who)
         rows.append(
             {"arm": ARM_TITLES[arm], "minus": ARM_TITLES[rival],
-             "Dice": f"{(mine - theirs)[there].mean():+.3f} [{low:+.3f}, {high:+.3f}]",
+             title: f"{difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]",
              "patients": len(set(who))}
         )  # fmt: skip
     return pd.DataFrame(rows)

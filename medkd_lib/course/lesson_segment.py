@@ -30,7 +30,7 @@ def score_table(results: Mapping[str, Measured], rival: str = "alone") -> pd.Dat
     for arm, found in results.items():
         row = {"arm": ARM_TITLES[arm]}
         for name, values in found.values.items():
-            low, high = patient_bootstrap(*_there(values, found.patients))
+            low, high = patient_bootstrap(*there(values, found.patients))
             row[name] = f"{np.nanmean(values):.3f} [{low:.3f}, {high:.3f}]"
         row["missed"] = f"{int((np.asarray(found.values['dice']) == 0).sum())}"
         if arm != rival and rival in results:
@@ -71,11 +71,12 @@ def metrics_of(results: Mapping[str, Measured], images: Images, *, seed: int) ->
             split_hash=measured.split,
         )  # fmt: skip
         for name, values in measured.values.items():
-            there, who = _there(values, measured.patients)
+            defined, who = there(values, measured.patients)
             found.append(
                 metric(
-                    name=name, value=float(there.mean()), unit=UNITS.get(name, ""), n=len(set(who)),
-                    interval=patient_bootstrap(there, who), interval_kind=INTERVAL_KIND,
+                    name=name, value=float(defined.mean()), unit=UNITS.get(name, ""),
+                    n=len(set(who)), interval=patient_bootstrap(defined, who),
+                    interval_kind=INTERVAL_KIND,
                 )
             )  # fmt: skip
         found += [metric(name=name, value=value) for name, value in measured.extras.items()]
@@ -83,21 +84,22 @@ def metrics_of(results: Mapping[str, Measured], images: Images, *, seed: int) ->
 
 
 def headline_of(
-    results: Mapping[str, Measured], pair: tuple[str, str], images: Images, recorded: str
-) -> Headline:
-    """Compare two arms' Dice in one sentence, see `lesson_classify.headline_of`."""
-    arm, rival = (np.asarray(results[name].values["dice"]) for name in pair)
-    gain, who = _there(arm - rival, results[pair[0]].patients)
+    results: Mapping[str, Measured], pair: tuple[str, str], images: Images, recorded: str,
+    measure: str = "dice", title: str = "Dice",
+) -> Headline:  # fmt: skip
+    """Compare two arms' Dice, or another measure, in one sentence, as `lesson_classify` does."""
+    arm, rival = (np.asarray(results[name].values[measure]) for name in pair)
+    gain, who = there(arm - rival, results[pair[0]].patients)
     low, high = patient_bootstrap(gain, who)
     text = (
-        f"{images.manifest.id} ({images.evidence}), Dice: {ARM_TITLES[pair[0]]} "
+        f"{images.manifest.id} ({images.evidence}), {title}: {ARM_TITLES[pair[0]]} "
         f"{np.nanmean(arm):.3f} against {ARM_TITLES[pair[1]]} {np.nanmean(rival):.3f}, difference "
         f"{gain.mean():+.3f} [{low:+.3f}, {high:+.3f}] over test patients, one training; {recorded}"
     )
-    return Headline(text=text, metric="dice")
+    return Headline(text=text, metric=measure)
 
 
-def _there(
+def there(
     values: Sequence[float] | NDArray[np.float64], patients: Sequence[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Return values and their patients without those that are not defined."""

@@ -168,15 +168,20 @@ class Recorded:
         return next(s for s in self.grid.settings if s.id == setting)
 
 
-def claim_ledger(paper: str, *recorded: Recorded) -> pd.DataFrame:
+def claim_ledger(name: str, *recorded: Recorded) -> pd.DataFrame:
     """Return a paper's claims with the recorded evidence for and against each.
 
+    A claim whose trials all belong to other lessons is left to them.
+
     Args:
-        paper: file name under ``data_manifests/claims``.
+        name: file name under ``data_manifests/claims``.
         recorded: one or several lessons whose contrasts the claims name.
     """
     contrasts, runs = (
         pd.concat(tables, ignore_index=True)
         for tables in ([r.contrasts for r in recorded], [r.runs for r in recorded])
     )
-    return ledger(read_paper(manifest_folder() / "claims" / f"{paper}.yaml"), contrasts, runs)
+    paper = read_paper(manifest_folder() / "claims" / f"{name}.yaml")
+    ours = {setting.id for r in recorded for setting in r.grid.settings}
+    mine = [c for c in paper.claims if not c.trials or ours & {t.setting for t in c.trials}]
+    return ledger(paper.model_copy(update={"claims": mine}), contrasts, runs)

@@ -74,13 +74,19 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     return Shown(found.id, found.title, not other)
 
 
-def means(recorded: Recorded, setting: str) -> pd.DataFrame:
-    """Return the means over seeds, a row per arm in the grid's order; probes and other sets too."""
+def means(recorded: Recorded, setting: str, columns: Mapping[str, str] = COLUMNS) -> pd.DataFrame:
+    """Return the means over seeds, a row per arm in the grid's order; probes and other sets too.
+
+    Args:
+        recorded: whose.
+        setting: id.
+        columns: measure → what to call it.
+    """
     runs = recorded.of(setting)
-    more = [n for n in runs if n.startswith(tuple(MORE)) and n not in COLUMNS]
+    more = [n for n in runs if n.startswith(tuple(MORE)) and n not in columns]
     fronts = {n: next(front for front in MORE if n.startswith(front)) for n in more}
     titles = {n: MORE[front] + n.removeprefix(front) for n, front in fronts.items()}
-    return recorded.means_of(setting, {**COLUMNS, **titles}).fillna("")
+    return recorded.means_of(setting, {**columns, **titles}).fillna("")
 
 
 def transfer_gains(recorded: Recorded) -> dict[tuple[str, str], tuple[float, Interval]]:

@@ -145,7 +145,8 @@ def twin(
     # The default size has one name, whether it was asked for or not.
     default = size is None or (manifest.phantom and size == manifest.phantom.sizes[0])
     scale = "" if default else f"-{size}"
-    cut = "" if shortcut is None else f"-shortcut{shortcut:g}"
+    # Likewise the shortcut: as documented is 1.
+    cut = "" if shortcut in (None, 1) else f"-shortcut{shortcut:g}"
     name = f"{manifest.id}-{difficulty}-{patients}{scale}{cut}-seed{seed}"
     out = medkd_home() / "phantoms" / code / name
     if out.is_dir():
@@ -160,3 +161,20 @@ def twin(
         if out.is_dir():
             return out
         raise
+
+
+def fair_twin(manifest: Manifest, patients: int, difficulty: str, seed: int = 0) -> Path:
+    """Return the twin beside that of a seed: other people, the class tells nothing of the source.
+
+    Sets of one seed share people, those of two do not.
+
+    Args:
+        manifest: of a set of films from many sources.
+        patients: how many.
+        difficulty: as the other twin's.
+        seed: of the other twin.
+
+    Raises:
+        ValueError: see `twin`.
+    """
+    return twin(manifest, patients=patients, difficulty=difficulty, seed=seed + 1, shortcut=0.0)

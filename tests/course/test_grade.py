@@ -34,11 +34,14 @@ from tests.course import (
     planted_04,
     planted_05,
     planted_06,
+    planted_07,
 )
 from tests.course.planted import Planted
 
 MASTERS = Path(__file__).parents[2] / "notebooks/masters"
-LESSONS = (planted_00, planted_01, planted_02, planted_03, planted_04, planted_05, planted_06)
+LESSONS = (
+    planted_00, planted_01, planted_02, planted_03, planted_04, planted_05, planted_06, planted_07,
+)  # fmt: skip
 PLANTED = [(lesson, wrong) for lesson in LESSONS for wrong in lesson.PLANTED]
 KEY = bytes(range(32))
 KEYS = [KEY, bytes(32), b"\xff" * 32, *(bytes([n]) * 32 for n in range(1, 14))]

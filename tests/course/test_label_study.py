@@ -15,6 +15,7 @@ from medkd_lib.course.experiments.label_cells import (
     answered,
     other_labels,
     rim_alone,
+    rim_cohort,
     run_cell,
     told,
 )
@@ -117,3 +118,27 @@ def test_a_network_learns_and_a_film_has_a_rim(cpu: Fabric) -> None:
     trained = one.train(ALONE)
     assert told(one, trained, one.cohort.test).probabilities.shape == (24, 3)
     assert "auc_rim" in measured.extras
+
+
+def test_fair_films_are_asked_beside_the_test_or_in_its_place(cpu: Fabric) -> None:
+    one = LabelStudy(label_toys(FILMS, ()), replace(TINY, steps=40, batch_size=12), 0, cpu)
+    apart = films(FILMS, range(50, 59), 3, each=1)
+    # the patch is where another class has it: whoever learnt the place is wrong
+    turned = replace(apart, labels=(apart.labels + 1) % 3)
+    beside, instead = answered(one, ALONE, turned), answered(one, ALONE, turned, "fair")
+    assert np.mean(beside.values["auc"]) > 0.9 > 0.6 > beside.extras["auc_fair"]
+    assert np.mean(instead.values["auc"]) == pytest.approx(beside.extras["auc_fair"])
+    assert instead.cases == list(turned.ids) and "auc_fair" not in answered(one, ALONE).extras
+    for asked, there in (("fair", None), ("rim", turned)):
+        with pytest.raises(ValueError, match="judged_on: expected fair"):
+            answered(one, ALONE, there, asked)
+
+
+def test_a_cohort_of_rims_has_no_lung_and_no_source() -> None:
+    plain = label_toys(FILMS, ())
+    rims = rim_cohort(plain)
+    for name, part in rims.parts.items():
+        assert not part.images[..., 5:-5, 5:-5].any() and part.images[..., 0, 0].any()
+        assert part.fingerprint != plain.parts[name].fingerprint
+    with pytest.raises(ValueError, match="whose rim is black"):
+        rim_cohort(label_toys())

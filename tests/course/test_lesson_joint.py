@@ -133,12 +133,16 @@ def test_the_declared_grid_names_known_arms_and_sets() -> None:
 
 
 def test_claims_ask_for_declared_contrasts() -> None:
-    grid = read_grid("06")
-    contrasts, settings = {c.id: c for c in grid.contrasts}, {s.id: s for s in grid.settings}
+    grids = [read_grid(lesson) for lesson in ("06", "07")]
+    owner = {s.id: (grid, s) for grid in grids for s in grid.settings}
+    assert len(owner) == sum(len(grid.settings) for grid in grids)
     for claim in read_paper(manifest_folder() / "claims" / "multidataset.yaml").claims:
+        assert len({owner[trial.setting][0].lesson for trial in claim.trials}) == 1
         for trial in claim.trials:
-            contrast = contrasts[trial.contrast]
-            assert {contrast.arm, contrast.rival} <= set(grid.arms_of(settings[trial.setting]))
+            grid, setting = owner[trial.setting]
+            contrast = next(c for c in grid.contrasts if c.id == trial.contrast)
+            assert {contrast.arm, contrast.rival} <= set(grid.arms_of(setting))
+            assert not contrast.settings or setting.id in contrast.settings
 
 
 def recorded(settings: list[str]) -> Recorded:

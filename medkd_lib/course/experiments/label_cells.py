@@ -8,11 +8,11 @@ from typing import cast
 import torch
 from lightning_fabric import Fabric
 
-from medkd_lib.course.experiments.joint_arms import ARMS, Arm
+from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, Arm
 from medkd_lib.course.experiments.joint_change import changed
 from medkd_lib.course.experiments.joint_probe import probe_numbers
-from medkd_lib.course.experiments.label_budget import LESSON, Classifier
-from medkd_lib.course.experiments.label_cohort import label_cohort
+from medkd_lib.course.experiments.label_budget import RECORDED, Classifier
+from medkd_lib.course.experiments.label_cohort import LabelCohort, label_cohort, read_labels
 from medkd_lib.course.experiments.label_sets import label_set
 from medkd_lib.course.experiments.label_study import LabelStudy
 from medkd_lib.course.experiments.outcome import Measured
@@ -29,6 +29,8 @@ from medkd_lib.train import Trained
 
 # Of a film's side: what lies further in is taken away where only the rim is asked.
 RIM = 0.15
+# An arm that is trained and tested on the target's rims.
+RIM_ALONE = "rim"
 
 
 def run_cell(
@@ -37,25 +39,33 @@ def run_cell(
 ) -> Measured:  # fmt: skip
     """Run one cell: an arm on the patients of a seed; trainings are shared through the cache.
 
-    The first dataset is the target, all others are sources. With the option ``clean`` sets may
-    share patients, who are left out.
+    The first dataset is the target, all others are sources; one folder more holds a fair twin of
+    the target (`medkd_lib.phantom.twin.fair_twin`). With the option ``judged_on: fair`` its films
+    are measured in the place of the target's test patients: the trainings are the same ones. With
+    the option ``clean`` sets may share patients, who are left out.
 
     Raises:
         ValueError: an arm whose sources show another structure; an image has one class.
     """
-    way = ARMS[arm]
+    way = ALONE if arm == RIM_ALONE else ARMS[arm]
     if way.material == "other structure":
         raise ValueError(
             f"arm {arm}: expected one for images with classes, found another structure"
         )
-    folders = {name: Path(root) for name, root in zip(datasets, roots, strict=True)}
+    names = len(datasets)
+    folders = {name: Path(root) for name, root in zip(datasets, roots[:names], strict=True)}
     cohort = label_cohort(
-        folders, datasets[0], datasets[1:], seed, size=LESSON.size,
+        folders, datasets[0], datasets[1:], seed, size=RECORDED.size,
         clean=bool(options.get("clean", False)),
     )  # fmt: skip
+    fair = None
+    if roots[names:]:
+        fair = read_labels(datasets[0], Path(roots[names]).resolve(), RECORDED.size)
+    if arm == RIM_ALONE:
+        cohort, fair = rim_cohort(cohort), None if fair is None else rim_alone(fair)
     kind = cast(Classifier, options.get("architecture", "medvit"))
-    cohort = changed(cohort, way, seed, other_labels)
-    return answered(LabelStudy(cohort, LESSON, seed, fabric, kind), way)
+    study = LabelStudy(changed(cohort, way, seed, other_labels), RECORDED, seed, fabric, kind)
+    return answered(study, way, fair, str(options.get("judged_on", "")))
 
 
 def other_labels(images: ImageSet, of: Sequence[int]) -> ImageSet:
@@ -64,7 +74,9 @@ def other_labels(images: ImageSet, of: Sequence[int]) -> ImageSet:
     return replace(images, labels=images.labels[list(of)], fingerprint=key)
 
 
-def answered(study: LabelStudy, arm: Arm) -> Measured:
+def answered(
+    study: LabelStudy, arm: Arm, fair: ImageSet | None = None, judged_on: str = ""
+) -> Measured:
     """Return what an arm answers for the test patients, with its numbers.
 
     A patient of several slices has one answer, the mean of theirs. Beside the numbers of every
@@ -72,16 +84,33 @@ def answered(study: LabelStudy, arm: Arm) -> Measured:
     only their rim is shown, to which little of a lung reaches (read it beside the same number where
     the class does not tell the source); and of a joint teacher's members how well a probe tells a
     source from the target, with the upper end of the probe's interval.
+
+    Args:
+        study: whose trainings.
+        arm: what answers.
+        fair: films whose class tells nothing of their source; None: there are none.
+        judged_on: ``fair`` to measure those; empty: the target's test patients.
+
+    Raises:
+        ValueError: fair films are to be measured and not there, or something else is.
     """
+    if judged_on not in ("", "fair") or (judged_on and fair is None):
+        raise ValueError(
+            f"judged_on: expected fair, with films of a fair twin, or nothing, found {judged_on!r} "
+            f"and {'no' if fair is None else len(fair)} films; give the setting `fair`"
+        )
     trained, cohort = study.train(arm), study.cohort
-    test = told(study, trained, cohort.test)
+    judged = fair if judged_on and fair is not None else cohort.test
+    test = told(study, trained, judged)
     extras = {"auc_val": auc(told(study, trained, cohort.val))}
     extras |= {"ece": expected_calibration_error(test), "balanced": balanced_accuracy(test)}
     films = label_set(cohort.target).slices is None
     if films:
-        extras["auc_rim"] = auc(told(study, trained, rim_alone(cohort.test)))
+        extras["auc_rim"] = auc(told(study, trained, rim_alone(judged)))
+    if fair is not None:
+        extras["auc_fair"] = auc(told(study, trained, fair))
     extras |= probe_numbers(study, arm)
-    names = list(cohort.test.ids) if films else list(test.patients)
+    names = list(judged.ids) if films else list(test.patients)
     return Measured(
         cases=names,
         patients=list(test.patients),
@@ -101,6 +130,23 @@ def told(study: LabelStudy, trained: Trained, images: ImageSet) -> Predictions:
 def auc(p: Predictions) -> float:
     """Return the macro AUC."""
     return float(auc_of_cases(p).mean())
+
+
+def rim_cohort(cohort: LabelCohort) -> LabelCohort:
+    """Return a cohort of whose target nothing but the rim is left, and nobody else: `RIM_ALONE`.
+
+    What is learnt from it is learnt from no lung.
+
+    Raises:
+        ValueError: a target of stripped brains, whose rim is black.
+    """
+    if label_set(cohort.target).slices is not None:
+        raise ValueError(f"{RIM_ALONE}: expected films, found {cohort.target}, whose rim is black")
+    mine = {cohort.target: rim_alone(cohort.train[cohort.target])}
+    return replace(
+        cohort, sources=(), train=mine, more=rim_alone(cohort.more), val=rim_alone(cohort.val),
+        test=rim_alone(cohort.test),
+    )  # fmt: skip
 
 
 def rim_alone(films: ImageSet, rim: float = RIM) -> ImageSet:

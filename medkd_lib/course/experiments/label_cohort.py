@@ -56,7 +56,7 @@ def label_cohort(
     """
     names = [target, *sources]
     check_joined(roots, names, lambda name: label_set(name).families)
-    whole = {name: _read(name, roots[name].resolve(), size) for name in names}
+    whole = {name: read_labels(name, roots[name].resolve(), size) for name in names}
     cleaned: dict[str, int] = {}
     if clean:
         whole, cleaned = without_look_alikes(whole, lambda images: images.inputs().float())
@@ -77,7 +77,14 @@ def label_cohort(
 
 
 @lru_cache(maxsize=8)
-def _read(dataset: str, root: Path, size: int) -> ImageSet:
+def read_labels(dataset: str, root: Path, size: int) -> ImageSet:
+    """Return the images of a whole set, look-alikes among films as one patient.
+
+    Args:
+        dataset: of the table.
+        root: its folder, real or a twin.
+        size: pixels of a side.
+    """
     found = label_images(index(load_manifest(dataset), root), size)
     return found if label_set(dataset).slices else with_groups(found)
 
