@@ -13,7 +13,7 @@ from medkd_lib.phantom.abdomen_scan import Difficulty
 from medkd_lib.phantom.ct import CTScan
 from medkd_lib.phantom.twin_files import check_free, check_request, write_nifti
 
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Raised whenever the same seed gives other bytes."""
 
 

@@ -604,7 +604,7 @@ def equal_scores_pass_together(found_at):
 def fresh_boxes(found_at, secret):
     """Other boxes at several rates."""
     scores, hit = boxes_of(secret)
-    for rate in (k / 9 for k in range(6, 30)):
+    for rate in (k / 9 for k in range(12, 36)):
         options = [(scores[hit] >= t).sum() for t in np.unique(scores) if (scores[~hit] >= t).sum() <= rate * 9]
         expected = max(options, default=0) / 40
         found = found_at(scores, hit, 40, 9, rate)
