@@ -7,7 +7,7 @@ import numpy as np
 
 from medkd_lib.course.experiments.box_cohort import BoxCohort, box_cohort
 from medkd_lib.course.lesson import Images, open_images
-from medkd_lib.course.lesson_labels import named_in
+from medkd_lib.course.lesson_joint import named_in
 from medkd_lib.course.resolve import Config
 from medkd_lib.data.detection_set import DetectionSet
 from medkd_lib.evaluate.detection import Detections

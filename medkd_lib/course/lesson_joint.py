@@ -36,10 +36,12 @@ class Material:
 
 def names_in(config: Config) -> tuple[list[str], list[str]]:
     """Return the ids of the sources, and of the sets that are only tested on."""
-    sources, external = (
-        text.split("+") if text else [] for text in (config.sources, config.external)
-    )
-    return sources, external
+    return named_in(config.sources), named_in(config.external)
+
+
+def named_in(joined: str) -> list[str]:
+    """Return the ids of sets that are joined by ``+``."""
+    return joined.split("+") if joined else []
 
 
 def open_material(config: Config) -> Material:

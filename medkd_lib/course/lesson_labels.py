@@ -15,6 +15,7 @@ from medkd_lib.course.experiments.label_cohort import LabelCohort, label_cohort,
 from medkd_lib.course.experiments.label_sets import label_set
 from medkd_lib.course.experiments.outcome import Measured
 from medkd_lib.course.lesson import TRUTH_TABLE, Images, open_images
+from medkd_lib.course.lesson_joint import named_in
 from medkd_lib.course.lesson_segment import there
 from medkd_lib.course.resolve import Config
 from medkd_lib.data.images import ImageSet
@@ -49,7 +50,12 @@ def open_labels(config: Config, size: int) -> LabelMaterial:
     Args:
         config: of lesson 07; ``data_root`` holds a folder per set, named as its manifest.
         size: pixels of a side.
+
+    Raises:
+        ValueError: no source; a joint teacher needs one.
     """
+    if not config.sources:
+        raise ValueError("parameter sources: expected one set or more, found none; see the table")
     counts = {config.dataset: config.patients}
     counts |= dict.fromkeys(named_in(config.sources), config.source_patients)
     images = [
@@ -69,31 +75,39 @@ def open_labels(config: Config, size: int) -> LabelMaterial:
     if config.dataset in COLLAGES and not config.data_root:
         root = fair_twin(images[0].manifest, config.fair_patients, config.difficulty)
         fair = read_labels(config.dataset, root.resolve(), size)
-    return LabelMaterial(images, cohort, houses_of(config.dataset, images[0].root), fair)
+    return LabelMaterial(images, cohort, known_of(config.dataset, images[0].root, "source"), fair)
 
 
-def named_in(joined: str) -> list[str]:
-    """Return the ids of sets that are joined by ``+``."""
-    return joined.split("+") if joined else []
-
-
-def houses_of(dataset: str, root: Path) -> dict[str, str]:
-    """Return where every film of a phantom was taken, by the names of `label_images`.
+def known_of(dataset: str, root: Path, what: str) -> dict[str, str]:
+    """Return what only a phantom knows of each film, by the names of `label_images`.
 
     Args:
         dataset: of the films.
         root: its folder; of a real set, which has no truth table, nothing is known.
+        what: ``source``, the house; or ``person``, whose film it is, under whatever name.
     """
     place = root / TRUTH_TABLE
     if not place.is_file() or label_set(dataset).slices is not None:
         return {}
     with place.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
-    return {f"{dataset}:{Path(r['file']).stem}": r["source"] for r in rows if r.get("source")}
+    return {f"{dataset}:{Path(r['file']).stem}": r[what] for r in rows if r.get(what)}
+
+
+def met_before(material: LabelMaterial) -> int:
+    """Return how many test films show a person of whom somebody trains on another film.
+
+    They are no copies, so nobody who has only the films can tell; a phantom can.
+    """
+    whose: dict[str, str] = {}
+    for images in material.images:
+        whose |= known_of(images.manifest.id, images.root, "person")
+    trains = {whose.get(i) for part in material.cohort.train.values() for i in part.ids}
+    return sum(whose.get(i) in trains - {None} for i in material.cohort.test.ids)
 
 
 def who_learns(cohort: JointCohort[P], shows: str, share: Mapping[str, float]) -> pd.DataFrame:
-    """Return patients and images of each part, and a share of its images.
+    """Return patients and images of each part but the ruler's, and a share of its images.
 
     Args:
         cohort: whose parts.
@@ -132,8 +146,10 @@ def value_table(
 
 def within_houses(
     told: Predictions, ids: Sequence[str], houses: Mapping[str, str], auc: Within
-) -> float:
-    """Return the mean over classes of the AUC of pairs from one house; NaN: there are none.
+) -> tuple[float, list[int]]:
+    """Return the share of pairs from one house that are ranked rightly, over all classes.
+
+    Every pair weighs the same; a class that no house has beside another has none.
 
     Args:
         told: a network's answers.
@@ -141,10 +157,17 @@ def within_houses(
         houses: id → where it was taken.
         auc: ``(scores, is_class, houses) -> float``, such as
             `medkd_lib.course.mended_tasks.auc_within`.
+
+    Returns:
+        The share (NaN: there is no pair) and the number of pairs of each class.
     """
     where = np.array([houses[i] for i in ids])
-    each = [
-        auc(told.probabilities[:, c], told.labels == c, where)
-        for c in range(told.probabilities.shape[1])
+    classes = range(told.probabilities.shape[1])
+    pairs = [
+        int((where[told.labels == c][:, None] == where[told.labels != c]).sum()) for c in classes
     ]
-    return float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
+    right = sum(
+        count * auc(told.probabilities[:, c], told.labels == c, where)
+        for c, count in zip(classes, pairs, strict=True) if count
+    )  # fmt: skip
+    return (right / sum(pairs) if sum(pairs) else float("nan")), pairs

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medkd_lib.course.arm_titles import ARM_TITLES
+from medkd_lib.course.experiments.cmedl_budget import RECORDED
 from medkd_lib.course.experiments.cmedl_cells import GEOMETRY
 from medkd_lib.course.experiments.cmedl_sources import ABDOMEN, SARCOMA
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy
@@ -46,7 +47,10 @@ def setting_name(config: Config, images: Images) -> str:
 
 
 def setting_of(recorded: Recorded, study: CmedlStudy, config: Config, images: Images) -> Shown:
-    """Return the recorded setting to show beside a run; comparable if only the seed differs.
+    """Return the recorded setting to show beside a run.
+
+    Comparable if nothing differs but the seed, and the number of updates, which is said: a reader
+    waits for half of them.
 
     A run on data, networks or a translator that were not recorded is shown beside the default
     phantom, without a star; so is one of another profile, or with a knob that was turned.
@@ -72,6 +76,8 @@ def setting_of(recorded: Recorded, study: CmedlStudy, config: Config, images: Im
     }
     if other := [name for name, equal in same.items() if not equal]:
         print(f"your run differs from the recorded ones in {', '.join(other)}: no star")
+    else:
+        print(f"recorded with {RECORDED.steps} updates, your run with {study.budget.steps}")
     return Shown(wanted, known[wanted].title, not other)
 
 

@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+import pandas as pd
+
+from medkd_lib.course.arm_titles import ARM_TITLES
+from medkd_lib.course.lesson_joint import named_in
 from medkd_lib.course.recorded import Recorded
 from medkd_lib.course.resolve import Config
+from medkd_lib.evaluate.intervals import t_interval
 
 # Task → the measure that its figure shows, and what to call it.
 MEASURE_OF: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -32,11 +38,13 @@ def setting_of(recorded: Recorded, task: str, dataset: str, config: Config) -> s
         dataset: the target.
         config: of the run.
     """
-    network, hard = (
-        (config.architecture, config.difficulty)
+    network, hard, sources = (
+        (config.architecture, config.difficulty, config.sources)
         if task == "labels"
-        else (config.detector, config.box_difficulty)
+        else (config.detector, config.box_difficulty, config.box_sources)
     )
+    # Of films alone; as documented where nothing is said.
+    apart = config.shortcut if task == "labels" and not config.data_root else 1
     known = [s for s in recorded.settings if s.options.get("task") == task]
     if not known:
         return None
@@ -48,6 +56,8 @@ def setting_of(recorded: Recorded, task: str, dataset: str, config: Config) -> s
             s.datasets[0] != dataset,
             bool(s.real_folder) != bool(config.data_root) or s.difficulty not in ("", hard),
             s.options.get("architecture", usual) != network,
+            s.datasets[1:] != named_in(sources),
+            (s.shortcut[0] if s.shortcut else 1) != apart,
             bool(s.options.get("judged_on")),
         )
 
@@ -55,3 +65,32 @@ def setting_of(recorded: Recorded, task: str, dataset: str, config: Config) -> s
     if any(far(nearest)):
         print(f"{task}: this run was not recorded; shown is {known[nearest].title}")
     return known[nearest].id
+
+
+def falls(recorded: Recorded, setting: str) -> pd.DataFrame:
+    r"""Return how far each arm falls where the class tells nothing of the house, over the seeds.
+
+    $$f=\mathrm{AUC}_{documented}-\mathrm{AUC}_{apart},\qquad f_{arm}-f_{alone}$$
+
+    The films of the two AUCs are other ones, so a fall alone may be that of harder films; its
+    difference to the student alone's is not. Above zero, an arm has more of the shortcut.
+
+    Args:
+        recorded: lesson 07's.
+        setting: that has both.
+    """
+    runs = recorded.of(setting)
+    fall = (runs.auc - runs.auc_fair).groupby([runs.arm, runs.seed]).first().unstack()
+    rows = []
+    for arm in (a for a in recorded.grid.arms if a in fall.index):
+        more = (fall.loc[arm] - fall.loc["alone"]).dropna().tolist()
+        low, high = t_interval(fall.loc[arm].dropna().tolist())
+        row = {
+            "arm": ARM_TITLES[arm],
+            "fall": f"{fall.loc[arm].mean():.3f} [{low:.3f}, {high:.3f}]",
+        }
+        if arm != "alone":
+            low, high = t_interval(more)
+            row["more than alone"] = f"{np.mean(more):+.3f} [{low:+.3f}, {high:+.3f}]"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")

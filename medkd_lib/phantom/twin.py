@@ -61,6 +61,8 @@ MAKERS: Mapping[str, Callable[..., Path]] = {
     "covidx_cxr3": write_covidx_cxr3,
 }
 
+# From a twin's seed to that of its fair one.
+FAIR = 1000
 COLLAGES = ("covid_radiography", "covid_qu_ex", "covidx_cxr3")
 """Makers that also take ``shortcut=``: how far the class tells the source."""
 
@@ -166,7 +168,8 @@ def twin(
 def fair_twin(manifest: Manifest, patients: int, difficulty: str, seed: int = 0) -> Path:
     """Return the twin beside that of a seed: other people, the class tells nothing of the source.
 
-    Sets of one seed share people, those of two do not.
+    Sets of one seed share people, those of two do not. Its seed is far off: whoever chooses on the
+    twins of seeds 0, 1, 2 … has not looked at it.
 
     Args:
         manifest: of a set of films from many sources.
@@ -177,4 +180,4 @@ def fair_twin(manifest: Manifest, patients: int, difficulty: str, seed: int = 0)
     Raises:
         ValueError: see `twin`.
     """
-    return twin(manifest, patients=patients, difficulty=difficulty, seed=seed + 1, shortcut=0.0)
+    return twin(manifest, patients=patients, difficulty=difficulty, seed=seed + FAIR, shortcut=0.0)

@@ -1184,7 +1184,7 @@ table(pd.DataFrame([{"student and teacher": name, "maps": "normalised" if normal
 # contrasts and the correction were declared before these runs (`notebooks/results/04/grid.yaml`): the phantom at
 # three difficulties with every arm, the other networks, the other translator and the weak teacher, and real sarcomas
 # in five folds, with MR and with PET as the teacher. Every dot is one training, the stroke their mean, the bar its
-# 95 % interval over seeds, the star your run.
+# 95 % interval over seeds, the star your run, of half the updates.
 #
 # Before any Dice, the lesson's central measure: what the recorded translators did to tissue and tumour, in grey values
 # on [−1, 1]. Compare each error with that of *handing the source on*, everywhere and then in the tumour; and the

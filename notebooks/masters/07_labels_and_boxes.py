@@ -69,6 +69,23 @@ config = resolve(
 )
 
 # %% [markdown]
+# ## What you will be able to do
+#
+# 1. say what a classifier owes to *where* an image comes from, and test it in three ways;
+# 2. carry a distillation framework from masks to classes and boxes, and name what a task adds;
+# 3. read a FROC curve, a precision, a calibration, and say what each of them counts;
+# 4. tell an inherited shortcut from one that the student would have learnt anyway.
+#
+# **Recall.** In lesson 06 a joint teacher was fused from the target's teacher and those of the sources, and every gain
+# had to stand against fine-tuning, against target teachers alone, and against self-distillation. The same rivals wait here.
+#
+# **Words.** A *house* is where a film was taken. The *rim* is the outer 15 % of a film on each side. *AUC* is the share of
+# pairs, one image of a class and one not, that are ranked rightly; *ECE* how far a network's confidence is from how often it
+# is right. *IoU* is the common area of two boxes over that of their union. *FROC* reads the share of marked boxes that are found
+# at ⅛, ¼ … 8 false boxes per image; one number is the mean over these seven. *mAP* is the area under precision over recall,
+# *@0.5* with a hit from an IoU of ½ on, *@[.5:.95]* averaged over stricter ones. *Anchors* are boxes laid out on a grid before
+# anybody looks; a *proposal* is an anchor that was moved towards something; a *query* is a slot that may become a box.
+#
 # ## 1 · What a house gives away, by hand
 #
 # A collection of chest films is glued together from other collections, its *houses*: hospitals, archives, figures of
@@ -79,7 +96,7 @@ config = resolve(
 # | house A, a hospital in the epidemic | 45 | 5 |
 # | house B, children before it | 5 | 45 |
 #
-# A reader who looks at nothing but the frame (marker, collimation, exposure, height of a child) and answers *COVID* for A
+# (COVID is class 1.) A reader who looks at nothing but the frame (marker, collimation, exposure, height of a child) and answers *COVID* for A
 # and *normal* for B is right in 90 of 100 films, and has never seen a lung. On films of a third house it is right as
 # often as a coin. Between two films **of one house** it cannot choose at all. So three questions part a doctor from a
 # reader of frames, and we shall ask all of them:
@@ -174,11 +191,14 @@ def fresh_films(told_by_house, secret):
 # ## 3 · Films from many houses
 #
 # The next cell opens the sets. Their manifests say that they share patients, so joining them is refused. With `clean` a
-# patient of the later set goes if one of his films *looks like* a film of an earlier one (lesson 06, exercise 2). What
-# is found so are copies; another film of the same person is not found, and of the phantom's shared people some stay.
+# patient of the later set goes if one of his films *looks like* a film of an earlier one (lesson 06, exercise 2). This
+# finds copies, and no other film of the same person. The release names no people, so a "patient" here is a film with its
+# copies; only the phantom knows who is met again, and the cell counts them.
 #
-# Then the reader of frames: rows are classes, columns houses, and below them what he is worth on test patients. If
-# `covid_radiography` has nearly all of a class from one house, a network with a good mark may be he.
+# Then the reader of frames: rows are classes, columns houses, and below them what he is worth on test films. If
+# `covid_radiography` has nearly all of a class from one house, a network with a good mark may be that reader. The figure
+# shows a film of each house and, below it, its rim. About 7 % of the lung lies there (of a child's 15 %): the rim stands in for
+# a mask that leaves every lung out, which few collections have.
 
 # %%
 import pandas as pd
@@ -186,7 +206,7 @@ import pandas as pd
 from medkd_lib.course.experiments.label_budget import BUDGETS as LABEL_BUDGETS
 from medkd_lib.course.experiments.label_cells import rim_alone
 from medkd_lib.course.experiments.label_sets import label_set
-from medkd_lib.course.lesson_labels import open_labels, who_learns
+from medkd_lib.course.lesson_labels import met_before, open_labels, who_learns
 from medkd_lib.course.mended_tasks import told_by_house as library_told
 from medkd_lib.course.result import run_folder
 from medkd_lib.data.apart import LeakageError, check_apart
@@ -202,6 +222,8 @@ try:
     check_apart([config.dataset, *cohort.sources])
 except LeakageError as error:
     print(f"refused as they are: {error}\nleft out for looking like somebody else: {dict(cohort.cleaned)}")
+if films.houses:
+    print(f"of {len(test)} test films {met_before(films)} are other films of a person whom somebody trains on")
 table(who_learns(cohort, "of the first class", {n: float((p.labels == 0).float().mean()) for n, p in cohort.parts.items()}))
 
 # %%
@@ -214,28 +236,26 @@ if films.houses:
     right = np.array([(frames[test.labels.numpy() == k] == k).mean() for k in range(len(names))])
     print(f"by the house alone, balanced accuracy on test patients: {right.mean():.2f} (chance {1 / len(names):.2f})")
     shown = [next(r for r, (i, y) in enumerate(zip(test.ids, test.labels, strict=True)) if (films.houses[i], int(y)) == pair)
-             for pair in sorted({(films.houses[i], int(y)) for i, y in zip(test.ids, test.labels, strict=True)}, key=lambda p: p[1])][:8]
+             for pair in sorted({(films.houses[i], int(y)) for i, y in zip(test.ids, test.labels, strict=True)}, key=lambda p: p[::-1])][:8]
 else:
     shown = list(range(min(8, len(test))))
 titles = [f"{names[int(test.labels[r])]}\n{films.houses.get(test.ids[r], '')}" for r in shown]
-rims = rim_alone(test).images[shown]
-gallery.show(montage(torch.cat([test.images[shown], rims]), titles + ["rim alone"] * len(shown), columns=len(shown)), name="houses",
-             alt="Test films of each class and house, and below each what is left of it when only its rim is shown.")
+if label_set(config.dataset).slices is None:  # of films; a stripped brain has no rim
+    rims = rim_alone(test).images[shown]
+    gallery.show(montage(torch.cat([test.images[shown], rims]), titles + ["rim alone"] * len(shown), columns=len(shown)), name="houses",
+                 alt="Test films of each class and house, and below each what is left of it when only its rim is shown.")
 
 # %% [markdown]
 # ## 4 · Baselines first
 #
-# Nobody distils yet. Beside the student alone stands a network that was *trained and tested on rims*: 15 % of the side on
-# every edge, all else black. Little of a lung reaches there. Whatever it gets right is what frames, markers and body
-# size say. (On films whose class tells nothing of the house it should know nothing, and what it knows all the same
-# is the child among the adults.) Then the two rivals of lesson 06: *one network, a head per dataset*, and *the same,
-# then the target alone*.
+# Nobody distils yet. Beside the student alone stands a network that was *trained and tested on rims*. What it gets right is
+# mostly frame, marker and body size; a dense lung also changes the exposure of the whole film, so a little of what it knows is
+# lung after all. Then the two rivals of lesson 06: *one network, a head per dataset*, and *the same, then the target alone*.
 #
-# **MedViT** begins as a convolutional network and ends as a transformer; ours is written from its description and has
-# the published numbers of parameters (31.1, 44.4 and 57.7 million). At lesson size it is a narrow one, and so is
+# **MedViT** begins as a convolutional network and ends as a transformer. Ours is written from its description; the cell counts
+# the parameters of its three sizes (published: 31.14, 44.41 and 57.68 million). At lesson size it is a narrow one, and so is
 # **EfficientNet** (`architecture`); with its published width it is torchvision's B0 to the bit. AUC is the mean over
-# classes, each against the rest. ECE is the distance between what a network says it is sure of and how often it is
-# right.
+# classes, each against the rest. Of a few dozen films an ECE is biased upwards.
 
 # %%
 from dataclasses import replace
@@ -244,7 +264,11 @@ from medkd_lib.course.experiments.joint_arms import ALONE, ARMS
 from medkd_lib.course.experiments.label_cells import RIM_ALONE, answered, rim_cohort
 from medkd_lib.course.experiments.label_study import LabelStudy
 from medkd_lib.course.lesson_labels import value_table
+from medkd_lib.models.medvit import BASE, LARGE, SMALL, MedViT
 
+for size, layout in {"small": SMALL, "base": BASE, "large": LARGE}.items():
+    with torch.device("meta"):  # counted, not filled
+        print(f"MedViT {size}: {sum(p.numel() for p in MedViT(3, 1000, layout).parameters()) / 1e6:.2f} million parameters")
 study = LabelStudy(cohort, budget, config.seed, fabric_for(config), config.architecture, config.max_steps)
 MEASURES, EXTRAS = {"auc": "AUC", "accuracy": "accuracy"}, {"balanced": "balanced", "ece": "ECE", "auc_val": "AUC, validation"}
 trained, results = {}, {}
@@ -270,7 +294,7 @@ table(value_table(results, MEASURES, EXTRAS))
 # +\gamma\,\mathcal L_y$$
 #
 # Everything else, from gradient reversal to fusers, is the very code of lesson 06. Sets with other classes have a head of
-# their own. A joint teacher needs more than its last level, so the one that fuses reads all of them.
+# their own. The joint teacher's network answers from all of its levels, the others from the last alone.
 
 # %%
 from medkd_lib.course.experiments.joint_probe import probes
@@ -304,6 +328,9 @@ gallery.show(reliability_diagram(given), name="calibration",
              alt="How often each of three networks is right against how sure it says it is; a dot's size is its number of cases.")
 
 # %% [markdown]
+# Do the errors lie where one house holds two classes? A class that has a house to itself is easy, and says little about
+# lungs. Compare the balanced accuracy with what the reader of frames had in section 3.
+#
 # ## 6 · Does the student inherit the shortcut?
 #
 # A teacher that reads frames hands on answers that were read off frames. Nothing in a distillation loss asks *why*. Nor
@@ -315,8 +342,9 @@ gallery.show(reliability_diagram(given), name="calibration",
 # **(a)** Return the share of pairs that are ranked rightly: one film of the class, one that is not, **both of one
 # house**. A pair of equal scores counts half; without any such pair return `float("nan")`.
 #
-# **(b)** On the documented films a teacher has an AUC of 0.93, its student 0.92, the student alone 0.88. Within houses it is 0.61,
-# 0.60 and 0.61. What follows? Return one letter beside the number:
+# **(b)** Another collection, in which *every* house has many films of *every* class, so that hundredths count. On its films
+# a teacher has an AUC of 0.93, its student 0.92, the student alone 0.88. Within houses it is 0.61, 0.60 and 0.61. What follows?
+# Return one letter beside the number:
 #
 # - `"a"`: distillation made the student a better reader of lungs.
 # - `"b"`: the student inherited the shortcut; the student alone had learnt less of *it*, and of lungs they know alike.
@@ -404,14 +432,19 @@ from medkd_lib.evaluate.telling import telling_rows
 from medkd_lib.show.answers import answered_cases
 
 lesson_within = score.settle("q2", student=within, library=library_within)
-rows = []
-for name, found in results.items():
-    row = {"arm": ARM_TITLES[name], "as documented": f"{np.mean(found.values['auc']):.3f}"}
-    row |= {t: f"{found.extras[k]:.3f}" for k, t in {"auc_fair": "class apart from house", "auc_rim": "rim shown alone"}.items() if k in found.extras}
-    if films.houses and name in trained:
-        row["within a house"] = f"{within_houses(told(study, trained[name], test), test.ids, films.houses, lambda *a: lesson_within(*a)[0]):.3f}"
-    rows.append(row)
-table(pd.DataFrame(rows).fillna(""))
+if films.fair is not None:
+    apart = {n: answered(study, way.get(n, ARMS[n]), films.fair, "fair") for n in trained}
+    apart[RIM_ALONE] = answered(frames_study, ALONE, rim_alone(films.fair), "fair")
+    both = {title: value_table(each, {"auc": "AUC"}, {}).set_index("arm").AUC for title, each in {"as documented": results, "class apart from house": apart}.items()}
+    table(pd.DataFrame(both).reset_index())
+    table(gains(apart, [("finetuned", "alone"), ("joint", "alone")], "auc", "AUC, class apart from house"))
+for name in trained if films.houses else ():
+    share, pairs = within_houses(told(study, trained[name], test), test.ids, films.houses, lambda *a: lesson_within(*a)[0])
+    print(f"{ARM_TITLES[name]}: {share:.3f} of the pairs from one house")
+if films.houses:
+    print("pairs from one house:", ", ".join(f"{n} against others {k}" for n, k in zip(names, pairs, strict=True)))
+
+# %%
 place = {"medvit": "stages.1", "efficientnet": "features.3"}[config.architecture]
 said = given["joint distillation"]
 if label_set(config.dataset).slices is None:  # one answer for each film
@@ -420,9 +453,13 @@ if label_set(config.dataset).slices is None:  # one answer for each film
                  alt="Test films with truth and answer of the jointly distilled student, the surest mistakes first, and what spoke for each.")
 
 # %% [markdown]
-# How to read the table: an arm that knows lungs keeps its AUC from the first column to the second. What falls was the house.
-# (The films of the second column are other people, so compare *falls*, not hundredths.) *Rim shown alone* asks a
-# network for an answer to something that it was never trained on, so a low number there acquits nobody.
+# How to read it: an arm that knows lungs keeps its AUC from the first column to the second. What falls was the house, or
+# lungs that were known in one house only. (The films of the second column are other people, so compare *falls*, not
+# hundredths.) Are the two orders the ones that you predicted? And does any arm fall *further than the student alone*?
+# Section 8 asks that over seeds.
+#
+# Within houses, look at the number of pairs first. If no house has a class beside another, the question cannot be asked
+# of it; where a house has one film of one class, that film decides.
 #
 # The pictures show where the answer has its gradient. A map on the lungs is no proof that lungs were read: a frame
 # changes the exposure of the whole film.
@@ -446,7 +483,8 @@ if label_set(config.dataset).slices is None:  # one answer for each film
 #
 # $$d_p=\tfrac1C\lVert s_p-t_p\rVert^2,\qquad\mathcal L=\frac1N\sum_n\frac1{|F_n\cup B_n|}\sum_{p\in F_n\cup B_n}d_{np}$$
 #
-# The teacher is a constant. If fewer than $|F|$ other cells are left, take all of them.
+# The teacher is a constant. If fewer than $|F|$ other cells are left, take all of them. Every image here has a box; of images
+# without one the library takes eight hard cells.
 
 # %% tags=["exercise-setup"]
 def pyramid(secret: int, images: int = 3, side: int = 6) -> tuple[Tensor, Tensor, Tensor]:
@@ -546,10 +584,10 @@ for name, box_arm in {"alone": ALONE, "joint": arm}.items():
 # %% [markdown]
 # ## Exercise 4 · How many lesions, at how many false alarms?
 #
-# A threshold makes a detector careful or bold. The FROC curve reads it at fixed rates of false boxes per image. From the
-# scores of all boxes, whether each is the *first* on a lesion (all others are false here), the numbers of lesions and of images,
-# return the highest share of lesions that is found with **no more** than `per_image` false boxes an image. Boxes of one score
-# pass together or not at all; nothing is interpolated.
+# A threshold makes a detector careful or bold. The FROC curve reads it at fixed rates of false boxes per image. You are
+# given the scores of the boxes, which of them are the first on a lesion (further boxes on it were taken out; all others are
+# false), and the numbers of lesions and of images. Return the highest share of lesions that is found with **no more** than
+# `per_image` false boxes an image. Boxes of one score pass together or not at all; nothing is interpolated.
 
 # %% tags=["exercise-setup"]
 def boxes_of(secret: int, number: int = 60) -> tuple[NDArray, NDArray]:
@@ -612,6 +650,8 @@ def fresh_boxes(found_at, secret):
 
 
 # %%
+from matplotlib.figure import Figure
+
 from medkd_lib.course.experiments.box_cells import CRITERION
 from medkd_lib.course.lesson_boxes import some_of, typical_boxes
 from medkd_lib.course.mended_tasks import found_at as library_found_at
@@ -631,26 +671,40 @@ for name, drawn in detections.items():
 gallery.show(froc_figure({"student alone": froc(detections["alone"], CRITERION), "joint": froc(detections["joint"], CRITERION)}), name="froc",
              alt="Share of marked boxes found over false positives per image, student alone and joint distillation, with bands over patients.")
 chosen = typical_boxes(boxed.test)
-book = lesion_ledger(detections["joint"], CRITERION)
-gallery.show(detection_gallery(box_study.inputs(boxed.test)[chosen, 0], some_of(detections["joint"], chosen), [f"{k + 1}" for k in range(len(chosen))],
-                               score=operating_point(book, 1.0, len(boxed.test)), criterion=CRITERION), name="boxes",
-             alt="Three test slices: boxes marked, boxes found by the joint student at one false box per image, and hits, misses and false alarms.")
+
+
+def seen(false_boxes: float) -> Figure:
+    bold = operating_point(lesion_ledger(detections["joint"], CRITERION), false_boxes, len(boxed.test))
+    return detection_gallery(box_study.inputs(boxed.test)[chosen, 0], some_of(detections["joint"], chosen), [f"{k + 1}" for k in range(len(chosen))],
+                             score=bold, criterion=CRITERION)
+
+
+gallery.explore(seen, {"false_boxes": (0.125, 4, 0.125)}, [{"false_boxes": 0.25}, {"false_boxes": 2}], name="boxes",
+                alt="Test slices at so many false boxes per image: boxes marked, boxes found by the joint student, and hits, misses and false alarms.")
 
 # %% [markdown]
 # Every row here counts *boxes on slices*: a tumour that crosses ten slices counts ten times, so a detector may be good at
-# large tumours and miss patients. *Centre* calls a box a hit when its middle lies in the marked one. The boxes are a
-# handful of pixels wide, where one pixel more on every side halves the overlap; that is why mAP@0.5 is so low beside it. Both are
-# given, for centre forgives a box of any size. The *usual place* draws the mean training box on every slice and has seen no pixel.
+# large tumours and miss patients; a handful of test patients stands behind the intervals. (Those of the table keep the
+# thresholds, the curve's bands redraw them.) *Centre* calls a box a hit when its middle lies in the marked one, and forgives a
+# box of any size. Half of the boxes are under 8 pixels wide: one pixel more on every side takes a quarter of them below an IoU
+# of ½. mAP also pays for order: false boxes with high scores cost it much. The *usual place* draws on every slice the nine
+# training boxes whose centres lie in most of the others, and has seen no pixel.
 #
-# `deeplesion` marks what somebody measured and leaves other findings unmarked, so a slice *without* a box is no proof of health there:
-# a source's teacher is taught to overlook some of what the target asks for.
+# `deeplesion` has only slices on which something is marked, in lung, mediastinum and liver: its teacher has seen no healthy slice,
+# and calls more things a lesion than the target does. (The real set also leaves findings unmarked.)
 #
-# **What do the classifiers' features know?** Two questions to the same vectors: which set, and which class. The clusters'
-# sizes and distances mean nothing (lesson 06); the number over each picture does.
+# **What does a source's teacher know of films?** Three questions to the same vectors: which set, which house, which class. They
+# are of images that this teacher was *trained on*, so a high number for the class is no merit; that a probe also reads the
+# house, which nobody asked for, is the point. The clusters' sizes and distances mean nothing (lesson 06).
+#
+# (Division matters as much. Of the phantom of OASIS-1 a small network has an accuracy of .99 when *slices* are dealt to training
+# and test, and .57 when *people* are; with labels dealt at random it still has .99 by slices. And of its four grades of dementia
+# the highest has two people, who cannot train somebody and judge him: such a class is merged or left out, and that is said.)
 
 # %%
 from medkd_lib.course.experiments.joint_probe import bottleneck
 from medkd_lib.course.experiments.joint_stages import levelled
+from medkd_lib.course.lesson_labels import known_of
 from medkd_lib.evaluate.domain_probe import linear_probe
 from medkd_lib.evaluate.embedding import embeddings
 from medkd_lib.show.embedding import embedding_figure
@@ -660,28 +714,34 @@ pair = {n: cohort.train[n].rows(range(0, len(cohort.train[n]), max(1, len(cohort
 network = levelled(study.source_teacher(source, arm.domain))
 features = torch.cat([bottleneck(network, study.inputs(p)) for p in pair.values()])
 shows = {"set": [n for n, p in pair.items() for _ in range(len(p))],
-         "class": ["healthy" if label_set(n).names[int(y)] in ("normal", "negative") else "diseased" for n, p in pair.items() for y in p.labels]}
+         "class": ["healthy" if int(y) == label_set(n).healthy else "diseased" for n, p in pair.items() for y in p.labels]}
+if films.houses:
+    where = {k: h for each in films.images for k, h in known_of(each.manifest.id, each.root, "source").items()}
+    houses = [where[i] for p in pair.values() for i in p.ids]
+    shows["house"] = [h if houses.count(h) >= 10 else "others" for h in houses]
 people = [who for p in pair.values() for who in p.patients]
 numbers = {}
 for what, labels in shows.items():
     probe = linear_probe(features, labels, people, folds=3)
     numbers[what] = f"linear probe: {probe.balanced_accuracy:.2f}\n[{probe.interval[0]:.2f}, {probe.interval[1]:.2f}], chance {probe.chance:.2f}"
 gallery.show(embedding_figure(embeddings(features, perplexities=(5, 15, 30), seed=config.seed), shows, numbers), name="embedding",
-             alt=f"Pooled features of the teacher of {source} in the plane by PCA and by t-SNE at three perplexities, by set and by class.")
+             alt=f"Pooled features of the teacher of {source} in the plane by PCA and by t-SNE at three perplexities, by set, class and house.")
 
 # %% [markdown]
 # ## 8 · Many runs
 #
 # One training proves little. The grid, its contrasts and the correction were declared before the runs
 # (`notebooks/results/07/grid.yaml`): classes with five seeds, boxes with three. *Better* and *worse* need an interval
-# without zero, over seeds *and* patients, *and* a p-value below 0.05 after Holm's correction within a family of questions. The
-# recorded trainings have twice the updates of this lesson's.
+# without zero, over seeds *and* patients, *and* a p-value below 0.05 after Holm's correction within a family of questions of
+# one setting. The recorded trainings have twice the updates of this lesson's. Films whose class tells the house are judged
+# twice, as documented and where the class is apart from it; the *fall* between the two says who has more of the shortcut
+# than the student alone.
 
 # %%
 from medkd_lib.course.forests import forests
 from medkd_lib.course.recorded import Recorded, claim_ledger
 from medkd_lib.course.recorded_joint import means
-from medkd_lib.course.recorded_tasks import COLUMNS, MEASURE_OF, setting_of
+from medkd_lib.course.recorded_tasks import COLUMNS, MEASURE_OF, falls, setting_of
 from medkd_lib.show.classify import recorded_arms
 
 recorded = Recorded.read("07")
@@ -697,6 +757,8 @@ for task, mine in {"labels": config.dataset, "boxes": config.box_dataset}.items(
                  alt=f"{label} of recorded trainings, arm by arm: dots, mean and interval over seeds.")
     table(means(recorded, shown_setting, COLUMNS))
     table(recorded.verdicts(shown_setting))
+if "films_documented" in {s.id for s in recorded.settings}:
+    table(falls(recorded, "films_documented"))
 for name, figure, alt in forests(recorded, "AUC or FROC"):
     gallery.show(figure, name=name, alt=alt)
 ledger = claim_ledger("multidataset", recorded)
@@ -723,7 +785,9 @@ table(ledger)
 # - **Batch norm** in the pooled arm learns the mixture of sets and is tested on one of them; we did not estimate it anew.
 # - **Houses** are known in phantoms alone. Of real collections some say where a film is from, most do not, and one may be
 #   glued from others that were glued before.
-# - **Look-alikes** are copies. Another film of the same person, in another set, is not found by looks.
+# - **People.** The release of the target names none. A copy is found by its looks; another film of the same person is not, in
+#   another set or in the same one.
+# - **Intervals** are those of one training on a few dozen films. The grid is for the rest.
 #
 # ## Summary
 #
@@ -738,7 +802,8 @@ from medkd_lib.course.lesson import finish
 from medkd_lib.course.lesson_segment import headline_of, metrics_of
 
 print(score.summary())
-said_of = recorded.sentence("films_documented", "joint_vs_alone")
+films_shown = setting_of(recorded, "labels", config.dataset, config)
+said_of = recorded.sentence(films_shown, "joint_vs_alone") if films_shown else "not recorded yet"
 finish(
     "07_labels_and_boxes", title="Labels and boxes", config=config, gallery=gallery, ledger=ledger, score=score,
     metrics=metrics_of(results, films.images[0], seed=config.seed) + metrics_of(box_results, slices.images[0], seed=config.seed),

@@ -146,7 +146,7 @@ def test_a_recorded_cell_runs_to_its_end(
     twin: Index, monkeypatch: pytest.MonkeyPatch, cpu: Fabric
 ) -> None:
     """Every declared arm, after three steps of networks of a few weights."""
-    monkeypatch.setattr(cmedl_cells, "LESSON", TINY)
+    monkeypatch.setattr(cmedl_cells, "RECORDED", TINY)
     results = {
         arm: run_cell(EQUAL.datasets, [str(twin.root)], arm, 0, OPTIONS, cpu) for arm in EQUAL.arms
     }
@@ -213,7 +213,7 @@ def test_a_readers_run_gets_a_star_beside_its_own_setting(
     names = pd.DataFrame({"setting": [s.id for s in GRID.settings]})
     recorded = Recorded(GRID, names, pd.DataFrame(), pd.DataFrame())
     modalities = SimpleNamespace(share=0.5, teaching_share=0.5)
-    study = cast(CmedlStudy, SimpleNamespace(plan=Plan(), modalities=modalities))
+    study = cast(CmedlStudy, SimpleNamespace(plan=Plan(), modalities=modalities, budget=TINY))
     images = cast(Images, SimpleNamespace(evidence="phantom"))
     shown = setting_of(recorded, study, Config(**values | other), images)
     assert (shown.id, shown.comparable) == (setting, comparable)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medkd_lib.course.experiments.cmedl_budget import LESSON
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.course.experiments.modalities import Modalities
 from medkd_lib.course.grid import ContrastPlan, Grid, Setting
@@ -73,7 +74,9 @@ def recorded() -> Recorded:
 
 def study(plan: Plan | None = None, teaching_share: float = 0.5) -> CmedlStudy:
     modalities = SimpleNamespace(share=0.5, teaching_share=teaching_share)
-    return cast(CmedlStudy, SimpleNamespace(plan=plan or Plan(), modalities=modalities))
+    return cast(
+        CmedlStudy, SimpleNamespace(plan=plan or Plan(), modalities=modalities, budget=LESSON)
+    )
 
 
 def test_names_are_the_grids() -> None:
@@ -85,8 +88,11 @@ def test_names_are_the_grids() -> None:
     assert setting_name(sarcoma, images("stand-in")) == "sts_pet"
 
 
-def test_a_run_that_differs_by_its_seed_alone_gets_a_star(recorded: Recorded) -> None:
+def test_a_run_that_differs_by_seed_and_updates_gets_a_star(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert setting_of(recorded, study(), config(), images()).comparable
+    assert "recorded with 600 updates, your run with 300" in capsys.readouterr().out
     weak = setting_of(recorded, study(), config(setting="weak", patients=40), images())
     assert weak.id == "phantom_subtle_weak" and weak.comparable
 

@@ -7,7 +7,7 @@ import numpy as np
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from medkd_lib.course.experiments.cmedl_budget import LESSON, Architecture, Translation
+from medkd_lib.course.experiments.cmedl_budget import RECORDED, Architecture, Translation
 from medkd_lib.course.experiments.cmedl_sources import SARCOMA, material
 from medkd_lib.course.experiments.cmedl_study import CmedlStudy, Plan
 from medkd_lib.course.experiments.cmedl_translation import translation_report
@@ -54,7 +54,7 @@ def study_of(
         architecture=cast(Architecture, options["architecture"]),
         translation=cast(Translation, options["translation"]),
     )
-    return CmedlStudy(modalities, LESSON, plan, seed, fabric)
+    return CmedlStudy(modalities, RECORDED, plan, seed, fabric)
 
 
 def answered(study: CmedlStudy, arm: str) -> Measured:

@@ -36,6 +36,7 @@ class LabelSet:
         names: of the classes that are asked for.
         why: these classes, and no others.
         classes: label of the manifest → class; empty: they are the same.
+        healthy: the class without what the set is about.
         slices: of a volume; None: a case is one film.
     """
 
@@ -45,6 +46,7 @@ class LabelSet:
     names: tuple[str, ...]
     why: str
     classes: Mapping[int, int] = field(default_factory=dict)
+    healthy: int = 0
     slices: HeadSlices | None = None
 
 
@@ -78,7 +80,7 @@ _TABLE = (
     ),
     LabelSet(
         "breastmnist", ("real",), "image", ("malignant", "normal or benign"),
-        "as released; ultrasound, and nothing of a chest",
+        "as released; ultrasound, and nothing of a chest", healthy=1,
     ),
     LabelSet(
         "retinamnist", ("real",), "image", ("0", "1", "2", "3", "4"),
