@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from medkd_lib.course.experiments.joint_arms import ARMS
+from medkd_lib.course.experiments.joint_budget import LESSON, RECORDED
 from medkd_lib.course.experiments.joint_sources import TRAIN, VAL
 from medkd_lib.course.lesson import Images
 from medkd_lib.course.lesson_joint import declared_arm, names_in
@@ -36,8 +37,8 @@ MORE: Mapping[str, str] = MappingProxyType(
 def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     """Return the recorded setting to show beside a run; comparable if the experiment is the same.
 
-    The recorded runs have more patients than a laptop waits for; a star among them is still worth
-    a look, and the difference is said.
+    The recorded runs have more patients and updates than a laptop waits for; a star among them is
+    still worth a look, and the difference is said.
     """
     known = {s.id: s for s in recorded.settings}
     if not known:
@@ -69,8 +70,10 @@ def setting_of(recorded: Recorded, config: Config, images: Images) -> Shown:
     if other := [name for name, equal in same.items() if not equal]:
         print(f"your run differs from the recorded ones in {', '.join(other)}: no star")
     elif found.patients:
-        print(f"recorded with {found.patients} patients, your run with {config.patients} and "
-              f"{config.source_patients} per source")  # fmt: skip
+        print(
+            f"recorded with {found.patients} patients and {RECORDED.steps} updates, your run with "
+            f"{config.patients}, {config.source_patients} per source, and {LESSON.steps}"
+        )
     return Shown(found.id, found.title, not other)
 
 

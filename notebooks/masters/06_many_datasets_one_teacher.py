@@ -750,7 +750,7 @@ print("the invented patients:", ", ".join(f"{name} {value:+.3f}" for name, value
 #
 # One training on few patients proves little. The grid, its contrasts and the correction were declared before the runs
 # (`notebooks/results/06/grid.yaml`). Every dot is one training, the stroke their mean, the bar its 95 % interval over
-# seeds, the star your run. *Better* and *worse* need an interval without zero, over seeds *and* patients, *and* a p-value
+# seeds, the star your run, of half the updates and fewer patients. *Better* and *worse* need an interval without zero, over seeds *and* patients, *and* a p-value
 # below 0.05 after Holm's correction within a family of questions.
 #
 # The families: *premise* (do labels of the target help at all?), *data* (does training on the same data help?), *method*

@@ -268,7 +268,7 @@ from medkd_lib.models.medvit import BASE, LARGE, SMALL, MedViT
 
 for size, layout in {"small": SMALL, "base": BASE, "large": LARGE}.items():
     with torch.device("meta"):  # counted, not filled
-        print(f"MedViT {size}: {sum(p.numel() for p in MedViT(3, 1000, layout).parameters()) / 1e6:.2f} million parameters")
+        print(f"MedViT {size}: {sum(p.numel() for p in MedViT(3, 4, layout).parameters()) / 1e6:.2f} million parameters")
 study = LabelStudy(cohort, budget, config.seed, fabric_for(config), config.architecture, config.max_steps)
 MEASURES, EXTRAS = {"auc": "AUC", "accuracy": "accuracy"}, {"balanced": "balanced", "ece": "ECE", "auc_val": "AUC, validation"}
 trained, results = {}, {}

@@ -63,8 +63,10 @@ class Budget(StageBudget):
     flip: float = 0.5
 
 
-LESSON = Budget()
-SMOKE = replace(LESSON, steps=4, kept_views=1)
+RECORDED = Budget()
+# Half the updates of the recorded trainings: what a reader waits for.
+LESSON = replace(RECORDED, steps=200)
+SMOKE = replace(RECORDED, steps=4, kept_views=1)
 # Widths as published for either network; steps, rate and batch of nobody's paper.
 PAPER = Budget(
     steps=20000, batch_size=8, unet=(64, 128, 256, 512, 1024), transresunet=(64, (3, 4, 6)),

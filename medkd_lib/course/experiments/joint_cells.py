@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from medkd_lib.course.experiments.joint_arms import ARMS, GEOMETRY, Arm
-from medkd_lib.course.experiments.joint_budget import LESSON, Architecture
+from medkd_lib.course.experiments.joint_budget import RECORDED, Architecture
 from medkd_lib.course.experiments.joint_change import changed, other_masks
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.course.experiments.joint_probe import probe_numbers
@@ -55,7 +55,7 @@ def run_cell(
             found.append(guessed(cohort, judged_on))
             continue
         study = JointStudy(
-            changed(cohort, way, seed, other_masks), LESSON, seed, fabric,
+            changed(cohort, way, seed, other_masks), RECORDED, seed, fabric,
             cast(Architecture, options.get("architecture", "unet")),
         )  # fmt: skip
         found.append(answered(study, way, judged_on))
