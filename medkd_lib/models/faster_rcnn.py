@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
+from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import AnchorGenerator
@@ -155,6 +156,8 @@ def resnet50_faster_rcnn(in_channels: int, classes: int, weights: Path | None = 
             network, weights, first="backbone.body.conv1.weight",
             fresh=("roi_heads.box_predictor.",),
         )  # fmt: skip
+        # The only published weights were made by a batch norm without ε; torchvision sets it so.
+        overwrite_eps(network, 0.0)
     return FasterRCNN(network, in_channels)
 
 

@@ -29,7 +29,8 @@ box_difficulty: str = "clear"  # [clear | subtle | none] of the slices' phantoms
 shortcut: float = 1.0  # [0..1] how far a phantom film's class tells its house; 1 as documented
 clean: bool = True  # where manifests say that sets share patients: leave look-alikes out; False: refuse them
 architecture: str = "medvit"  # [medvit | efficientnet] of the classifiers
-detector: str = "faster_rcnn"  # [faster_rcnn | rf_detr]
+detector: str = "faster_rcnn"  # [faster_rcnn | rf_detr] that finds the boxes
+detector_weights: str = ""  # [file, paper only] fasterrcnn_resnet50_fpn's, or the .safetensors of an RF-DETR folder
 domain: str = "reversal"  # [reversal | coral | mmd | none] how source teachers hide which set an image is from
 lambda_domain: float = 1.0  # [>= 0] strength of it
 gamma_domain: float = 10.0  # [> 0] how fast that strength rises
@@ -67,6 +68,9 @@ config = resolve(
                           "box_patients": 355, "box_source_patients": 1000, "box_train_patients": None if data_root else 250},
     },
 )
+if config.profile == "paper" and config.max_steps:  # a look at the full sizes, not a result
+    config.patients, config.source_patients, config.fair_patients, config.train_patients = 110, 20, 40, 40
+    config.box_patients, config.box_source_patients, config.box_train_patients = 16, 4, 6
 
 # %% [markdown]
 # ## What you will be able to do
@@ -574,7 +578,7 @@ box_budget = BOX_BUDGETS[config.profile]
 slices = open_boxes(config, box_budget.size)
 boxed = slices.cohort
 table(who_learns(boxed, "with a box", {n: float(np.mean([len(b) > 0 for b in p.boxes])) for n, p in boxed.parts.items() if len(p)}))
-box_study = BoxStudy(boxed, box_budget, config.seed, fabric_for(config), config.detector, config.max_steps)
+box_study = BoxStudy(boxed, box_budget, config.seed, fabric_for(config), config.detector, config.max_steps, config.detector_weights)
 box_trained, box_results = {}, {GEOMETRY: guessed(boxed)}
 for name, box_arm in {"alone": ALONE, "joint": arm}.items():
     box_trained[name] = box_study.train(box_arm)

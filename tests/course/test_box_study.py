@@ -8,7 +8,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from medkd_lib.course.experiments.box_budget import Architecture, BoxBudget
+from medkd_lib.course.experiments import box_budget
+from medkd_lib.course.experiments.box_budget import Architecture, BoxBudget, detector
 from medkd_lib.course.experiments.box_cells import answered
 from medkd_lib.course.experiments.box_cohort import BoxCohort, box_cohort
 from medkd_lib.course.experiments.box_study import BoxStudy
@@ -16,7 +17,9 @@ from medkd_lib.course.experiments.joint_arms import ALONE, ARMS, JOINT
 from medkd_lib.course.experiments.joint_cohort import JointCohort
 from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.detection_set import DetectionSet
+from medkd_lib.data.problems import DataError
 from medkd_lib.methods.joint_parts import LABELS_ALONE
+from medkd_lib.models.faster_rcnn import small_faster_rcnn
 from medkd_lib.phantom.lung_pet_ct_dx import write_lung_pet_ct_dx
 from medkd_lib.phantom.lungct_roboflow import write_lungct_roboflow
 from medkd_lib.train import Trained
@@ -98,6 +101,28 @@ def test_each_detector_has_its_learning_rate() -> None:
     assert budget.of("faster_rcnn").learning_rate == budget.learning_rate
     own = budget.of("rf_detr")
     assert (own.learning_rate, own.batch_size) == (budget.rf_detr_rate, budget.rf_detr_batch)
+
+
+def test_weights_are_of_published_detectors_and_part_of_the_key(
+    cpu: Fabric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"not weights, but something to be told by")
+    with pytest.raises(ValueError, match="take the profile paper"):
+        detector("faster_rcnn", TINY, 0, file)
+    asked: list[Path | None] = []
+    for name in ("resnet50_faster_rcnn", "rf_detr_from"):
+        monkeypatch.setattr(box_budget, name, lambda *given: asked.extend(
+            g for g in given if isinstance(g, Path)) or small_faster_rcnn(1, 1))  # fmt: skip
+    paper = replace(TINY, published=True)
+    for kind in ("faster_rcnn", "rf_detr"):
+        study = BoxStudy(cohort(), paper, 0, cpu, kind, weights=str(file))  # type: ignore[arg-type]
+        study.untrained(0)
+        plain = BoxStudy(cohort(), paper, 0, cpu, kind)  # type: ignore[arg-type]
+        assert study.layout != plain.layout and "weights" not in plain.layout
+    assert asked == [file, tmp_path]  # a file, and a folder
+    with pytest.raises(DataError, match="nowhere"):
+        BoxStudy(cohort(), paper, 0, cpu, weights=str(tmp_path / "nowhere.pth"))
 
 
 def test_a_cohort_of_box_twins(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_weights_of_torchvision_arrive(coco: Path) -> None:
     grey = state["encoder.body.conv1.weight"]
     torch.testing.assert_close(grey, weights[CONV].sum(dim=1, keepdim=True))
     assert head_of(network).classes == 2
-    assert any(isinstance(m, FrozenBatchNorm2d) for m in network.modules())
+    frozen = [m for m in network.modules() if isinstance(m, FrozenBatchNorm2d)]
+    # torchvision's own switch for these weights
+    assert frozen and {m.eps for m in frozen} == {0.0}
     # as torchvision: the first layers stay as they are, grey or not
     assert not network.encoder.body.conv1.weight.requires_grad  # type: ignore[union-attr]
     assert network.encoder.body.layer3[0].conv1.weight.requires_grad  # type: ignore[index,union-attr]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -12,7 +13,7 @@ import torch
 from medkd_lib.course.experiments.joint_budget import StageBudget
 from medkd_lib.models.detector import Detector
 from medkd_lib.models.faster_rcnn import resnet50_faster_rcnn, small_faster_rcnn
-from medkd_lib.models.rf_detr import published_rf_detr, small_rf_detr
+from medkd_lib.models.rf_detr import published_rf_detr, rf_detr_from, small_rf_detr
 from medkd_lib.models.segmentation import Norm
 
 Architecture = Literal["faster_rcnn", "rf_detr"]
@@ -69,15 +70,36 @@ BUDGETS: Mapping[str, BoxBudget] = MappingProxyType(
 )
 
 
-def detector(kind: Architecture, budget: BoxBudget, seed: int) -> Detector:
-    """Return an untrained detector of one class on grey images, the same for a seed."""
+def detector(
+    kind: Architecture, budget: BoxBudget, seed: int, weights: Path | None = None
+) -> Detector:
+    """Return a detector of one class on grey images, the same for a seed.
+
+    Args:
+        kind: which.
+        budget: of its size.
+        seed: of what starts at random.
+        weights: a file that a published one starts from: torchvision's ``fasterrcnn_resnet50_fpn``,
+            or that in a folder of `rf_detr_from`; None: everything starts at random.
+
+    Raises:
+        ValueError: an unknown kind, weights for a small detector, or a file that does not fit.
+        FileNotFoundError: no such file.
+    """
     _known(kind)
+    if weights and not budget.published:
+        raise ValueError(
+            f"weights {weights}: expected none, for those of published detectors fit no small one; "
+            "take the profile paper"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind == "faster_rcnn":
             if budget.published:
-                return resnet50_faster_rcnn(1, 1)
+                return resnet50_faster_rcnn(1, 1, weights)
             return small_faster_rcnn(1, 1, norm=budget.norm)
+        if weights:
+            return rf_detr_from(weights.parent, 1, 1)
         if budget.published:
             return published_rf_detr("nano", 1, 1)
         return small_rf_detr(1, 1, budget.size)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -15,6 +16,7 @@ from medkd_lib.data.batches import balanced
 from medkd_lib.data.box_batches import padded_boxes
 from medkd_lib.data.box_views import box_views
 from medkd_lib.data.detection_set import DetectionSet
+from medkd_lib.data.file_digest import digest
 from medkd_lib.data.unpaired import Drawn
 from medkd_lib.evaluate.detection import Detections
 from medkd_lib.methods.joint_detection import Detection
@@ -33,20 +35,26 @@ class BoxStudy(JointStages[DetectionSet]):
         fabric: device and precision.
         architecture: of teachers and students.
         max_steps: cut every training after so many steps; 0: no.
+        weights: a file that every detector starts from, see `detector`; empty: at random.
+
+    Raises:
+        DataError: no such file.
     """
 
     def __init__(
         self, cohort: BoxCohort, budget: BoxBudget, seed: int, fabric: Fabric,
-        architecture: Architecture = "faster_rcnn", max_steps: int = 0,
+        architecture: Architecture = "faster_rcnn", max_steps: int = 0, weights: str = "",
     ) -> None:  # fmt: skip
         view = partial(box_views, shift=budget.shift, flip=budget.flip)
         own = budget.of(architecture)
         super().__init__(cohort, own, seed, fabric, Detection(), view, max_steps)
         self.architecture, self.sizes = architecture, budget
+        self.weights = Path(weights) if weights else None
+        self._digest = digest(self.weights) if self.weights else ""
 
     def untrained(self, seed: int) -> Levelled:
-        """Return a detector with the weights of a seed."""
-        return detector(self.architecture, self.sizes, seed)
+        """Return a detector with the weights of a seed, or of the file."""
+        return detector(self.architecture, self.sizes, seed, self.weights)
 
     def bank(self, dataset: str, *, more: bool = False) -> Drawn:
         """Return images and boxes, those with a box as often as those without."""
@@ -71,8 +79,9 @@ class BoxStudy(JointStages[DetectionSet]):
 
     @property
     def layout(self) -> Mapping[str, object]:
-        """The architecture."""
-        return {"architecture": self.architecture}
+        """The architecture, and the file it starts from by what it holds."""
+        start = {"weights": self._digest} if self._digest else {}
+        return {"architecture": self.architecture, **start}
 
     def detections(self, trained: Trained, part: DetectionSet) -> Detections:
         """Return what a detector finds beside what is marked."""
