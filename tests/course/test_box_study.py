@@ -19,6 +19,7 @@ from medkd_lib.data.apart import LeakageError
 from medkd_lib.data.detection_set import DetectionSet
 from medkd_lib.data.problems import DataError
 from medkd_lib.methods.joint_parts import LABELS_ALONE
+from medkd_lib.models.detector import Detector
 from medkd_lib.models.faster_rcnn import small_faster_rcnn
 from medkd_lib.phantom.lung_pet_ct_dx import write_lung_pet_ct_dx
 from medkd_lib.phantom.lungct_roboflow import write_lungct_roboflow
@@ -110,15 +111,19 @@ def test_weights_are_of_published_detectors_and_part_of_the_key(
     file.write_bytes(b"not weights, but something to be told by")
     with pytest.raises(ValueError, match="take the profile paper"):
         detector("faster_rcnn", TINY, 0, file)
-    asked: list[Path | None] = []
+    asked: list[Path] = []
+
+    def small(*given: object) -> Detector:
+        asked.extend(g for g in given if isinstance(g, Path))
+        return small_faster_rcnn(1, 1)
+
     for name in ("resnet50_faster_rcnn", "rf_detr_from"):
-        monkeypatch.setattr(box_budget, name, lambda *given: asked.extend(
-            g for g in given if isinstance(g, Path)) or small_faster_rcnn(1, 1))  # fmt: skip
+        monkeypatch.setattr(box_budget, name, small)
     paper = replace(TINY, published=True)
     for kind in ("faster_rcnn", "rf_detr"):
-        study = BoxStudy(cohort(), paper, 0, cpu, kind, weights=str(file))  # type: ignore[arg-type]
+        study = BoxStudy(cohort(), paper, 0, cpu, kind, weights=str(file))
         study.untrained(0)
-        plain = BoxStudy(cohort(), paper, 0, cpu, kind)  # type: ignore[arg-type]
+        plain = BoxStudy(cohort(), paper, 0, cpu, kind)
         assert study.layout != plain.layout and "weights" not in plain.layout
     assert asked == [file, tmp_path]  # a file, and a folder
     with pytest.raises(DataError, match="nowhere"):
