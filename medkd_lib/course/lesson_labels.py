@@ -55,7 +55,10 @@ def open_labels(config: Config, size: int) -> LabelMaterial:
         ValueError: no source; a joint teacher needs one.
     """
     if not config.sources:
-        raise ValueError("parameter sources: expected one set or more, found none; see the table")
+        raise ValueError(
+            "parameter sources: expected one set or more, found none; name one that may help, such "
+            "as covid_qu_ex"
+        )
     counts = {config.dataset: config.patients}
     counts |= dict.fromkeys(named_in(config.sources), config.source_patients)
     images = [

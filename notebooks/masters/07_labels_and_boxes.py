@@ -238,7 +238,7 @@ if films.houses:
     table(counts.rename_axis(columns=None).reset_index())
     frames = lesson_told(parts["train"], train_labels.tolist(), parts["test"])
     right = np.array([(frames[test.labels.numpy() == k] == k).mean() for k in range(len(names))])
-    print(f"by the house alone, balanced accuracy on test patients: {right.mean():.2f} (chance {1 / len(names):.2f})")
+    print(f"by the house alone, balanced accuracy on test films: {right.mean():.2f} (chance {1 / len(names):.2f})")
     shown = [next(r for r, (i, y) in enumerate(zip(test.ids, test.labels, strict=True)) if (films.houses[i], int(y)) == pair)
              for pair in sorted({(films.houses[i], int(y)) for i, y in zip(test.ids, test.labels, strict=True)}, key=lambda p: p[::-1])][:8]
 else:
@@ -324,7 +324,7 @@ from medkd_lib.evaluate.disagreement import confusion
 from medkd_lib.show.classify import reliability_diagram
 from medkd_lib.show.teachers import confusions
 
-SHORT = {n: s for n, s in {"alone": "student alone", "finetuned": "fine-tuned", "joint": "joint distillation"}.items() if n in trained}
+SHORT = {"alone": "student alone", "finetuned": "fine-tuned", "joint": "joint distillation"}
 given = {title: told(study, trained[n], test) for n, title in SHORT.items()}
 gallery.show(confusions({t: confusion(p, names) for t, p in given.items()}), name="confusion",
              alt="Numbers of test cases by label and answer for student alone, fine-tuned and joint distillation.")
