@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from medkd_lib.course import grid as grid_module
+from medkd_lib.course import lesson_labels
 from medkd_lib.course.experiments.box_sets import box_set
 from medkd_lib.course.experiments.label_sets import label_set
 from medkd_lib.course.experiments.look_alike_patients import ALIKE
@@ -89,8 +90,22 @@ def test_fair_films_show_nobody_of_the_others(films: LabelMaterial) -> None:
     assert films.fair is not None
     for part in (films.cohort.test, films.cohort.train["covid_radiography"]):
         assert not look_alikes(part.inputs().float(), films.fair.inputs().float(), least=ALIKE)
-    # a release without names: of some test films the person has trained somebody
-    assert 0 <= met_before(films) < len(films.cohort.test) / 3
+
+
+def test_people_met_again_are_counted_over_all_sets(
+    films: LabelMaterial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two test films are of people who train, one of them in the source; a third is nobody's."""
+    test, train = films.cohort.test.ids, films.cohort.train
+    people = {
+        test[0]: "ann", test[1]: "bob", test[2]: "cleo",
+        train["covid_radiography"].ids[0]: "ann", train["covid_qu_ex"].ids[0]: "bob",
+    }  # fmt: skip
+    monkeypatch.setattr(
+        lesson_labels, "known_of",
+        lambda dataset, *rest: {k: v for k, v in people.items() if k.startswith(dataset + ":")},
+    )  # fmt: skip
+    assert met_before(films) == 2
 
 
 def test_sets_that_share_patients_are_refused_unless_cleaned() -> None:
